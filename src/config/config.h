@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The configuration as plain values. Made by load.h from files, or in code by `weir proxy` and
+// `weir demo`; complete and valid from then on, and never changed: a running Weir shares it as
+// shared_ptr<const Config>, and an exchange keeps the one it began with.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/time.h"
+
+namespace re2 {
+class RE2;
+}
+
+namespace weir::config {
+
+/// host:port, [v6]:port, name:port or unix:/path. As written, and taken apart.
+struct Address {
+  enum class Kind : std::uint8_t { ip, name, unix_path };
+  Kind kind = Kind::ip;
+  std::string host;        ///< IP literal without brackets, or DNS name; empty: any address (listeners)
+  std::uint16_t port = 0;  ///< 0: chosen by the kernel (listeners only)
+  std::string path;        ///< of a unix socket
+  [[nodiscard]] std::string text() const;  ///< canonical: "127.0.0.1:80", "[::1]:80", "unix:/run/x"
+  bool operator==(const Address&) const = default;
+};
+
+/// An IP network, for trusted_proxies. 16 bytes; IPv4 as ::ffff:a.b.c.d.
+struct Network {
+  std::uint8_t bytes[16] = {};
+  int prefix = 128;
+  [[nodiscard]] bool contains(const std::uint8_t (&address)[16]) const;
+};
+
+struct Limits {
+  std::size_t head_size = 32_KiB;
+  std::size_t head_fields = 100;
+  std::size_t target_size = 16_KiB;
+  std::uint64_t body_size = 0;        ///< of a request; 0: no limit
+  std::size_t memory = 256_MiB;       ///< of stream buffers, whole process
+  std::size_t connections = 0;        ///< from clients, whole process; 0: from the descriptor limit
+  std::size_t requests_per_connection = 0;  ///< 0: no limit
+};
+
+/// Every timeout is a bound on a stall (no byte moved), unless it says otherwise.
+struct Timeouts {
+  Millis client_head{10'000};        ///< first byte to end of head: a total
+  Millis client_body{30'000};
+  Millis client_write{30'000};
+  Millis client_idle{75'000};        ///< keep-alive, between requests
+  Millis client_half_close{1'000};   ///< after the client's FIN with nothing moving
+  Millis upstream_connect{5'000};
+  Millis upstream_head{60'000};      ///< request sent to response head
+  Millis upstream_body{60'000};
+  Millis upstream_write{30'000};
+  Millis tunnel_idle{3'600'000};     ///< WebSocket, TCP: neither direction moved
+  Millis drain{30'000};              ///< graceful stop: a total
+};
+
+enum class LogFormat : std::uint8_t { json, combined };
+struct AccessLog {
+  LogFormat format = LogFormat::json;
+  std::string to = "off";            ///< "off", "stdout", "stderr", "syslog" or a file's path
+};
+
+enum class LogLevel : std::uint8_t { error, warning, info, debug };
+
+struct Server {
+  Address address;
+  int weight = 1;
+  bool backup = false;
+};
+
+enum class Balance : std::uint8_t { round_robin, least_connections };
+
+struct Upstream {
+  std::string name;
+  std::vector<Server> servers;
+  Balance balance = Balance::round_robin;
+  std::size_t idle_max = 64;          ///< idle connections kept per server and worker
+  Millis idle_timeout{60'000};
+  Millis lifetime{3'600'000};         ///< a connection is not used again after this; 0: no limit
+  std::size_t requests_max = 0;       ///< requests per connection; 0: no limit
+  Millis retry_after{1'000};          ///< first wait before a failed server is tried again (doubles)
+  Millis retry_after_max{30'000};
+  std::optional<Millis> connect_timeout;  ///< overrides timeouts.upstream_connect
+  std::optional<Millis> head_timeout;     ///< overrides timeouts.upstream_head
+};
+
+enum class HeaderAction : std::uint8_t { set, add, remove };
+struct HeaderRule {
+  HeaderAction action = HeaderAction::set;
+  std::string name;
+  std::string value;
+};
+
+/// How one header, query parameter or the like must look.
+struct ValueMatch {
+  std::string name;
+  enum class Kind : std::uint8_t { present, absent, exact, regex } kind = Kind::present;
+  std::string value;
+  std::shared_ptr<const re2::RE2> regex;
+};
+
+struct PathMatch {
+  enum class Kind : std::uint8_t { any, exact, prefix, regex } kind = Kind::any;
+  std::string value;  ///< exact: the path; prefix: without the trailing "/**" or '/' ("/api" matches
+                      ///< /api and /api/x, not /apix); regex: the expression, anchored at both ends
+  std::shared_ptr<const re2::RE2> regex;
+};
+
+struct Match {
+  std::vector<std::string> hosts;    ///< lower case; "example.com", "*.example.com", with ":port" only
+                                     ///< when written so; empty: any
+  std::vector<PathMatch> paths;      ///< empty: any
+  std::vector<std::string> methods;  ///< upper case; empty: any
+  std::vector<ValueMatch> headers;   ///< all must hold
+  std::vector<ValueMatch> queries;   ///< all must hold
+};
+
+struct FixedResponse {
+  int status = 200;
+  std::string body;
+  std::string content_type = "text/plain; charset=utf-8";
+};
+
+struct Redirect {
+  std::string to;    ///< may hold {scheme} {host} {path} {query} {uri}; uri is path and query
+  int status = 308;
+};
+
+struct PathRewrite {
+  std::string strip_prefix;   ///< by segments: "/api"; the rest keeps its leading '/'
+  std::string add_prefix;
+  std::string regex_text;     ///< with `replacement` (\1 …), on the path
+  std::shared_ptr<const re2::RE2> regex;
+  std::string replacement;
+};
+
+struct Route {
+  std::string name;    ///< given, or made from the match; unique; used in logs and metrics
+  Match match;
+  // Exactly one of these three.
+  std::string upstream;
+  std::optional<FixedResponse> respond;
+  std::optional<Redirect> redirect;
+
+  PathRewrite rewrite;
+  std::vector<HeaderRule> request_headers;
+  std::vector<HeaderRule> response_headers;
+};
+
+struct Listen {
+  Address address;
+  std::string tcp_upstream;  ///< plain TCP to this upstream; empty: HTTP
+  int backlog = 4096;
+  unsigned unix_mode = 0660;  ///< permissions of a unix socket
+};
+
+struct Admin {
+  std::optional<Address> address;  ///< none: off
+};
+
+enum class IoBackend : std::uint8_t { automatic, ring, epoll };
+
+struct Config {
+  int workers = 0;  ///< 0: one per core this process may use
+  IoBackend io = IoBackend::automatic;
+  std::string user;   ///< to become after binding; empty: stay
+  std::string group;
+  LogLevel log_level = LogLevel::info;
+  bool cause_header = true;  ///< "weir-cause" on the responses that Weir makes itself
+  std::vector<Network> trusted_proxies;
+  Limits limits;
+  Timeouts timeouts;
+  AccessLog access_log;
+  Admin admin;
+  std::vector<Listen> listens;
+  std::vector<Upstream> upstreams;
+  std::vector<Route> routes;          ///< in the order in which they are tried (most specific first)
+  std::vector<std::string> files;     ///< read to make this: the main file first
+};
+
+}  // namespace weir::config

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The head of an HTTP message as values: what HTTP/1, 2 and 3 have in common. All strings are views
+// into one contiguous buffer that the message's owner keeps until the exchange has ended; nothing
+// here owns bytes. Heads are filled by a parser and read-only afterwards: changes are HeadEdits,
+// applied when the head is encoded (encode.h).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace weir::http {
+
+enum class Version : std::uint8_t { http10, http11, http2, http3 };
+
+enum class Method : std::uint8_t { get, head, post, put, del, connect, options, trace, patch, other };
+
+/// Fields that Weir itself looks at; every other one is `other`. Assigned once, by the parser.
+enum class FieldId : std::uint8_t {
+  other,
+  accept_encoding,
+  authorization,
+  connection,
+  content_length,
+  content_type,
+  cookie,
+  date,
+  expect,
+  forwarded,
+  host,
+  http2_settings,
+  keep_alive,
+  location,
+  proxy_authenticate,
+  proxy_authorization,
+  proxy_connection,
+  referer,
+  server,
+  te,
+  trailer,
+  transfer_encoding,
+  upgrade,
+  user_agent,
+  via,
+  x_forwarded_for,
+  x_forwarded_host,
+  x_forwarded_proto,
+  x_request_id,
+};
+
+/// The id of a field name, compared without case.
+FieldId field_id(std::string_view name);
+
+struct Field {
+  std::string_view name;   ///< as it came, case kept
+  std::string_view value;  ///< without surrounding white space
+  FieldId id = FieldId::other;
+};
+
+/// Fields in order of arrival. Inline for the usual count, on the heap beyond.
+class FieldList {
+ public:
+  static constexpr std::size_t kInline = 24;
+
+  void clear();
+  void push_back(const Field& field);
+  [[nodiscard]] std::span<const Field> all() const;
+  [[nodiscard]] std::size_t size() const { return size_; }
+  auto begin() const { return all().begin(); }
+  auto end() const { return all().end(); }
+  /// The first field of that id; nullptr if there is none.
+  [[nodiscard]] const Field* find(FieldId id) const;
+  [[nodiscard]] const Field* find(std::string_view name) const;
+
+ private:
+  std::array<Field, kInline> inline_;
+  std::vector<Field> heap_;  // holds all of them once there are more than kInline
+  std::size_t size_ = 0;
+};
+
+/// How the end of a message body is known. RFC 9112 section 6.3.
+struct BodyLength {
+  enum class Kind : std::uint8_t {
+    none,         ///< there is no body (and no way to send one)
+    known,        ///< exactly `bytes` bytes; may be 0
+    chunked,      ///< ends with the last chunk; in HTTP/2 and 3: ends with END_STREAM
+    until_close,  ///< responses only: ends when the connection is closed
+  };
+  Kind kind = Kind::none;
+  std::uint64_t bytes = 0;  ///< for `known`
+
+  [[nodiscard]] bool empty() const {
+    return kind == Kind::none || (kind == Kind::known && bytes == 0);
+  }
+  static constexpr BodyLength none() { return {}; }
+  static constexpr BodyLength known(std::uint64_t n) { return {Kind::known, n}; }
+  static constexpr BodyLength chunked() { return {Kind::chunked, 0}; }
+  static constexpr BodyLength until_close() { return {Kind::until_close, 0}; }
+};
+
+struct RequestHead {
+  Method method = Method::other;
+  Version version = Version::http11;
+  std::string_view method_name;
+  std::string_view target;     ///< as it came
+  std::string_view scheme;     ///< only of an absolute-form target; otherwise empty
+  std::string_view authority;  ///< host[:port] of the absolute-form target, else of Host; may be empty
+                               ///< in HTTP/1.0. RFC 9112 section 3.2.2: the target wins
+  std::string_view path;       ///< with a leading '/', or "*" for OPTIONS *
+  std::string_view query;      ///< without '?'; `has_query` tells "/a?" from "/a"
+  bool has_query = false;
+  FieldList fields;
+
+  // Derived from the fields in the same pass.
+  BodyLength body;
+  bool keep_alive = true;       ///< the client wants to use the connection again
+  bool expect_continue = false;
+  std::string_view upgrade;     ///< the Upgrade value, when Connection names it; otherwise empty
+  bool te_trailers = false;     ///< TE: trailers
+};
+
+struct ResponseHead {
+  int status = 0;
+  Version version = Version::http11;
+  std::string_view reason;
+  FieldList fields;
+
+  BodyLength body;              ///< depends on the request's method as well
+  bool keep_alive = true;
+  std::string_view upgrade;
+};
+
+/// Bounds on what is parsed. See base/limits.h for the arithmetic.
+struct HeadLimits {
+  std::size_t head_size = 32_KiB;    ///< bytes of the whole head, first line included
+  std::size_t head_fields = 100;
+  std::size_t target_size = 16_KiB;  ///< bytes of the request target
+};
+
+[[nodiscard]] Method method_from_name(std::string_view name);
+/// RFC 9110 section 9.2.2: may be sent again without asking.
+[[nodiscard]] bool idempotent(Method method);
+/// Fields that belong to one connection and are never forwarded. RFC 9110 section 7.6.1.
+[[nodiscard]] bool hop_by_hop(FieldId id);
+/// The standard reason phrase; "Unknown" for a status without one.
+[[nodiscard]] std::string_view reason_phrase(int status);
+
+}  // namespace weir::http
