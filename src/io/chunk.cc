@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/chunk.h"
+
+#include <bit>
+#include <cstdlib>
+#include <utility>
+
+namespace weir::io {
+
+Chunk::~Chunk() {
+  if (data_ != nullptr) pool_->give_back(data_, size_class_);
+}
+
+void Chunk::swap(Chunk& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(begin_, other.begin_);
+  std::swap(size_, other.size_);
+  std::swap(size_class_, other.size_class_);
+  std::swap(pool_, other.pool_);
+}
+
+void Chunk::remove_prefix(std::size_t count) {
+  WEIR_ASSERT(count <= size_);
+  begin_ += static_cast<std::uint32_t>(count);
+  size_ -= static_cast<std::uint32_t>(count);
+}
+
+void Chunk::truncate(std::size_t count) {
+  WEIR_ASSERT(count <= size_);
+  size_ = static_cast<std::uint32_t>(count);
+}
+
+std::size_t Chunk::capacity() const {
+  return data_ == nullptr ? 0 : ChunkPool::class_bytes(size_class_);
+}
+
+std::span<char> Chunk::room() {
+  return {data_ + begin_ + size_, capacity() - begin_ - size_};
+}
+
+void Chunk::grow(std::size_t count) {
+  WEIR_ASSERT(count <= capacity() - begin_ - size_);
+  size_ += static_cast<std::uint32_t>(count);
+}
+
+ChunkPool::~ChunkPool() {
+  WEIR_ASSERT(used_ == 0);
+  for (FreeChunk* head : free_) {
+    while (head != nullptr) std::free(std::exchange(head, head->next));
+  }
+}
+
+bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk) {
+  WEIR_ASSERT(chunk.data_ == nullptr);
+  if (wanted > kWindowTight && tight()) wanted = kWindowTight;
+  if (wanted > kWindowMax) wanted = kWindowMax;
+  const std::size_t units = (wanted + 4_KiB - 1) / 4_KiB;
+  const auto size_class =
+      units <= 1 ? std::size_t{0} : static_cast<std::size_t>(std::bit_width(units - 1));
+  const std::size_t bytes = class_bytes(size_class);
+  if (used_ + bytes > budget_) return false;
+  used_ += bytes;
+  if (FreeChunk* head = free_[size_class]; head != nullptr) {
+    free_[size_class] = head->next;
+    kept_ -= bytes;
+    chunk.data_ = reinterpret_cast<char*>(head);
+  } else {
+    chunk.data_ = static_cast<char*>(std::malloc(bytes));
+    WEIR_CHECK(chunk.data_ != nullptr);
+  }
+  chunk.size_class_ = static_cast<std::uint8_t>(size_class);
+  chunk.pool_ = this;
+  return true;
+}
+
+void ChunkPool::give_back(char* data, std::size_t size_class) {
+  const std::size_t bytes = class_bytes(size_class);
+  WEIR_ASSERT(used_ >= bytes);
+  used_ -= bytes;
+  if (kept_ + bytes <= kFreeChunkBytesMax) {
+    auto* head = reinterpret_cast<FreeChunk*>(data);
+    head->next = free_[size_class];
+    free_[size_class] = head;
+    kept_ += bytes;
+  } else {
+    std::free(data);
+  }
+  if (!waiters_.empty()) {
+    ChunkWaiter& waiter = waiters_.pop_front();
+    waiter.retry(waiter);  // queues itself on the run queue, nothing more
+  }
+}
+
+}  // namespace weir::io

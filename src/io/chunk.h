@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Stream buffers. A Chunk is bytes that were received: owned by exactly one holder, filled once. It
+// is taken from its worker's ChunkPool at the moment when data is there, never before, so that a
+// connection which waits holds no buffer. The pool counts against the worker's memory budget.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/list.h"
+
+namespace weir::io {
+
+class ChunkPool;
+
+/// A received piece. Movable; empty (size 0) means end of stream.
+class Chunk {
+ public:
+  Chunk() = default;
+  Chunk(Chunk&& other) noexcept { swap(other); }
+  Chunk& operator=(Chunk&& other) noexcept {
+    Chunk(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~Chunk();
+
+  [[nodiscard]] Bytes bytes() const { return {data_ + begin_, size_}; }
+  [[nodiscard]] std::span<char> writable() { return {data_ + begin_, size_}; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  /// Drops `count` bytes at the front, or all behind the first `count`.
+  void remove_prefix(std::size_t count);
+  void truncate(std::size_t count);
+  [[nodiscard]] std::size_t capacity() const;
+  /// Room behind the bytes, and making some of it part of them.
+  [[nodiscard]] std::span<char> room();
+  void grow(std::size_t count);
+  void swap(Chunk& other) noexcept;
+
+ private:
+  friend class ChunkPool;
+  char* data_ = nullptr;
+  std::uint32_t begin_ = 0;
+  std::uint32_t size_ = 0;
+  std::uint8_t size_class_ = 0;
+  ChunkPool* pool_ = nullptr;
+};
+
+/// Told when a pool that had run dry has memory again.
+class ChunkWaiter : public ListNode<ChunkWaiter> {
+ public:
+  void (*retry)(ChunkWaiter&) = nullptr;
+};
+
+/// Owned by one worker's loop; outlives every chunk that it gave.
+class ChunkPool {
+ public:
+  explicit ChunkPool(std::size_t budget_bytes) : budget_(budget_bytes) {}
+  ChunkPool(const ChunkPool&) = delete;
+  ChunkPool& operator=(const ChunkPool&) = delete;
+  ~ChunkPool();
+
+  /// An empty chunk with room for about `wanted` bytes (rounded to a size class: 4, 8, … 256 KiB,
+  /// less when the budget is tight). False: the budget is used up.
+  bool allocate(std::size_t wanted, Chunk& chunk);
+
+  void set_budget(std::size_t bytes) { budget_ = bytes; }
+  [[nodiscard]] std::size_t budget() const { return budget_; }
+  [[nodiscard]] std::size_t used() const { return used_; }
+  [[nodiscard]] bool tight() const { return used_ * 100 >= budget_ * kBudgetTightPercent; }
+
+  /// Queues `waiter` until memory comes back.
+  void wait(ChunkWaiter& waiter) { waiters_.push_back(waiter); }
+
+ private:
+  friend class Chunk;
+  static constexpr std::size_t kClasses = 7;  // 4 KiB << 0 … 6
+  static std::size_t class_bytes(std::size_t size_class) { return 4_KiB << size_class; }
+  void give_back(char* data, std::size_t size_class);
+
+  struct FreeChunk {
+    FreeChunk* next;
+  };
+  std::size_t budget_;
+  std::size_t used_ = 0;  // in chunks that somebody holds
+  std::size_t kept_ = 0;  // in the free lists
+  std::array<FreeChunk*, kClasses> free_{};
+  List<ChunkWaiter> waiters_;
+};
+
+}  // namespace weir::io

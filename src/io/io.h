@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one interface to the outside: start an operation, be told when it is complete. Three backends
+// implement it, `epoll`, `ring` (io_uring) and `sim` (a network in memory with a virtual clock), and
+// everything above is the same on each.
+//
+// An operation is an object of its caller. start_…() returns true when it completed at once; otherwise
+// the operation stays with the socket until it is completed, and then it is put on the loop's run queue.
+// Every started operation completes, a cancelled one too. At most one receive (or accept) and one send
+// (or connect) are under way per socket. Nothing here is thread-safe but wake().
+#pragma once
+
+#include <array>
+#include <coroutine>
+#include <cstdint>
+#include <string_view>
+
+#include "async/frame_pool.h"
+#include "async/run_queue.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "io/address.h"
+#include "io/chunk.h"
+
+namespace weir::io {
+
+class Loop;
+class Socket;
+
+/// An operation: whom to tell when it is complete. Embedded in an awaiter or in a connection.
+class Op : public Runnable {
+ public:
+  using Callback = void (*)(Op&);
+  std::coroutine_handle<> waiter;  ///< resumed by the loop, or else
+  Callback callback = nullptr;     ///< called by the loop
+  Socket* socket = nullptr;        ///< set by the backend while the operation is under way
+
+  /// Tells the owner. Called by backends, from the run queue only.
+  void finish() {
+    if (waiter) {
+      waiter.resume();
+    } else {
+      callback(*this);
+    }
+  }
+};
+
+/// Receives once, into a chunk taken from the loop's pool when data is there.
+class RecvOp : public Op {
+ public:
+  std::size_t window = kWindowHead;  ///< at most so many bytes
+  Result<Chunk> result;              ///< an empty chunk: the peer ended its direction
+};
+
+/// Sends all of up to four pieces. The bytes are kept by the owner until completion.
+class SendOp : public Op {
+ public:
+  enum class More : std::uint8_t { no, yes };  ///< yes: further bytes follow at once (MSG_MORE)
+  std::array<Bytes, 4> pieces{};  ///< advanced as they leave
+  More more = More::no;
+  Result<void> result;
+};
+
+/// Waits until the socket can be read or written, for splice.
+class PollOp : public Op {
+ public:
+  Result<void> result;
+};
+
+class AcceptOp : public Op {
+ public:
+  Result<int> result;  ///< a descriptor, prepared for this kind of backend
+  Peer peer;
+};
+
+class ConnectOp : public Op {
+ public:
+  SocketAddress target;
+  Result<Socket*> result;
+};
+
+/// A socket as its backend sees it. Made by the backend, used through a Stream or Listener.
+class Socket : public Pooled {
+ public:
+  int fd = -1;        ///< a descriptor; in the simulator a number of its network
+  Instant sent_at{};  ///< when a send was started or last moved bytes, for the stall deadline
+};
+
+/// Everything the kernel (or the simulator) does for a loop.
+class Io {
+ public:
+  virtual ~Io() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+
+  [[nodiscard]] virtual Instant now() = 0;
+  [[nodiscard]] virtual WallTime wall_time() = 0;
+
+  /// Takes over a connected or accepted descriptor. Never fails for one that accept or connect gave.
+  virtual Socket* adopt(int fd) = 0;
+  virtual Socket* adopt_listener(int fd) = 0;
+  /// Closes the socket. A receive that is under way is forgotten without completion (its owner is the
+  /// caller); a send must not be under way.
+  virtual void close(Socket& socket) = 0;
+  /// Makes close() reset the connection (RST), so that the peer cannot take it for a proper end.
+  virtual void reset_on_close(Socket& socket) = 0;
+  /// Ends our direction (FIN) behind what was sent.
+  virtual void shutdown_write(Socket& socket) = 0;
+
+  virtual bool start_recv(Socket& socket, RecvOp& op) = 0;
+  virtual bool start_send(Socket& socket, SendOp& op) = 0;
+  virtual bool start_readable(Socket& socket, PollOp& op) = 0;
+  virtual bool start_writable(Socket& socket, PollOp& op) = 0;
+  virtual bool start_accept(Socket& listener, AcceptOp& op) = 0;
+  virtual bool start_connect(ConnectOp& op) = 0;
+
+  /// Ask for an early end of what is under way, with this error. The completion follows in its own
+  /// time, by the run queue; if the operation is complete already nothing happens.
+  virtual void cancel_recv(Socket& socket, Error why) = 0;
+  virtual void cancel_send(Socket& socket, Error why) = 0;
+  virtual void cancel_connect(ConnectOp& op, Error why) = 0;
+
+  /// Whether bytes of these sockets may be moved by splice(2) on their descriptors.
+  [[nodiscard]] virtual bool can_splice() const { return false; }
+  /// After splice(2) said EAGAIN: the cached readiness is stale. Before it: descriptors must not block.
+  virtual void begin_splice(Socket&) {}
+  virtual void end_splice(Socket&) {}
+  virtual void clear_readable(Socket&) {}
+  virtual void clear_writable(Socket&) {}
+
+  /// Waits for events until `until` at the latest, and queues what became ready.
+  virtual void wait(Instant until) = 0;
+  /// Ends a wait of this loop, now or the next one. From any thread.
+  virtual void wake() = 0;
+};
+
+}  // namespace weir::io

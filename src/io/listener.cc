@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/listener.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace weir::io {
+namespace {
+
+// A socket file is stale when nobody listens behind it any more.
+bool stale(const SocketAddress& address) {
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) return false;
+  const bool refused = ::connect(probe, address.get(), address.size()) != 0 && errno == ECONNREFUSED;
+  ::close(probe);
+  return refused;
+}
+
+Result<int> fail_closing(int fd, const char* where) {
+  const int error = errno;
+  ::close(fd);
+  return std::unexpected(os_error(error, where));
+}
+
+}  // namespace
+
+Result<int> listen_on(const SocketAddress& address, int backlog, unsigned unix_mode) {
+  const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return std::unexpected(os_error(errno, "socket"));
+  const int on = 1;
+  const int off = 0;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  // "[::]:80" serves IPv4 as well.
+  if (address.family() == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  const char* path = address.is_unix() ? reinterpret_cast<const sockaddr_un*>(address.get())->sun_path
+                                       : nullptr;
+  if (path != nullptr && stale(address)) ::unlink(path);
+  if (::bind(fd, address.get(), address.size()) != 0) return fail_closing(fd, "bind");
+  if (path != nullptr && ::chmod(path, unix_mode) != 0) return fail_closing(fd, "chmod");
+  if (::listen(fd, backlog) != 0) return fail_closing(fd, "listen");
+  return fd;
+}
+
+Result<int> duplicate(int fd) {
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) return std::unexpected(os_error(errno, "dup"));
+  return copy;
+}
+
+void close_descriptor(int fd) { ::close(fd); }
+
+void set_blocking(int fd, bool blocking) {
+  const int flags = fcntl(fd, F_GETFL);
+  fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+}
+
+}  // namespace weir::io

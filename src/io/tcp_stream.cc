@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/tcp_stream.h"
+
+#include <algorithm>
+
+namespace weir::io {
+
+TcpStream::TcpStream(Loop& loop, Socket* socket)
+    : Stream(loop),
+      Timer([](Timer& timer) { static_cast<TcpStream&>(timer).on_timer(); }),
+      socket_(socket) {}
+
+TcpStream::~TcpStream() { close(Close::orderly); }
+
+Instant TcpStream::deadline_after(Millis stall) const {
+  return stall.count() <= 0 ? kNever : loop_->now() + stall;
+}
+
+void TcpStream::arm(Instant deadline) {
+  if (deadline < (armed() ? due() : kNever)) loop_->timers().arm(*this, deadline);
+}
+
+bool TcpStream::start_recv(RecvOp& op, Millis stall) {
+  WEIR_ASSERT(socket_ != nullptr);
+  recv_deadline_ = kNever;
+  if (cancelled_.where != nullptr) {
+    op.result = fail(cancelled_);
+    return true;
+  }
+  if (loop_->io().start_recv(*socket_, op)) return true;
+  set_recv_deadline(stall);
+  return false;
+}
+
+void TcpStream::set_recv_deadline(Millis stall) {
+  recv_deadline_ = deadline_after(stall);
+  arm(recv_deadline_);
+}
+
+bool TcpStream::start_send(SendOp& op, Millis stall) {
+  WEIR_ASSERT(socket_ != nullptr);
+  send_deadline_ = kNever;
+  if (cancelled_.where != nullptr) {
+    op.result = fail(cancelled_);
+    return true;
+  }
+  socket_->sent_at = loop_->now();
+  if (loop_->io().start_send(*socket_, op)) return true;
+  send_stall_ = stall;
+  send_deadline_ = deadline_after(stall);
+  arm(send_deadline_);
+  return false;
+}
+
+bool TcpStream::start_poll(PollOp& op, Millis stall, Direction direction) {
+  WEIR_ASSERT(socket_ != nullptr);
+  if (cancelled_.where != nullptr) {
+    op.result = fail(cancelled_);
+    return true;
+  }
+  const Instant deadline = deadline_after(stall);
+  if (direction == Direction::read) {
+    recv_deadline_ = kNever;
+    if (loop_->io().start_readable(*socket_, op)) return true;
+    recv_deadline_ = deadline;
+  } else {
+      send_deadline_ = kNever;
+    if (loop_->io().start_writable(*socket_, op)) return true;
+    socket_->sent_at = loop_->now();
+    send_stall_ = stall;
+    send_deadline_ = deadline;
+  }
+  arm(deadline);
+  return false;
+}
+
+void TcpStream::on_timer() {
+  const Instant now = loop_->now();
+  // A deadline whose operation is complete is left standing: cancelling nothing has no effect, and
+  // the next operation sets its own. That is what makes the common case free.
+  if (recv_deadline_ <= now) {
+    recv_deadline_ = kNever;
+    loop_->io().cancel_recv(*socket_, Error{Code::timed_out, Cause::none, 0, "recv"});
+  }
+  if (send_deadline_ <= now) {
+    if (socket_->sent_at + send_stall_ > now) {
+      send_deadline_ = socket_->sent_at + send_stall_;
+    } else {
+      send_deadline_ = kNever;
+          loop_->io().cancel_send(*socket_, Error{Code::timed_out, Cause::none, 0, "send"});
+    }
+  }
+  arm(std::min(recv_deadline_, send_deadline_));
+}
+
+void TcpStream::cancel(Error why) {
+  if (socket_ == nullptr || cancelled_.where != nullptr) return;
+  cancelled_ = why;
+  if (cancelled_.where == nullptr) cancelled_.where = "cancelled";
+  recv_deadline_ = send_deadline_ = kNever;
+  loop_->io().cancel_recv(*socket_, why);
+  loop_->io().cancel_send(*socket_, why);
+}
+
+void TcpStream::cancel_recv(Error why) {
+  if (socket_ == nullptr) return;
+  recv_deadline_ = kNever;
+  loop_->io().cancel_recv(*socket_, why);
+}
+
+void TcpStream::shutdown_write() {
+  if (socket_ != nullptr) loop_->io().shutdown_write(*socket_);
+}
+
+void TcpStream::close(Close how) {
+  if (socket_ == nullptr) return;
+  disarm();
+  if (how == Close::reset) loop_->io().reset_on_close(*socket_);
+  loop_->io().close(*socket_);
+  socket_ = nullptr;
+}
+
+namespace {
+
+struct Connecting : ConnectOp, Timer {
+  Loop& loop;
+  Millis timeout;
+  Connecting(Loop& l, const SocketAddress& t, Millis limit)
+      : Timer([](Timer& timer) {
+          auto& self = static_cast<Connecting&>(timer);
+          self.loop.io().cancel_connect(self, Error{Code::timed_out, Cause::none, 0, "connect"});
+        }),
+        loop(l),
+        timeout(limit) {
+    target = t;
+  }
+  bool await_ready() { return loop.io().start_connect(*this); }
+  void await_suspend(std::coroutine_handle<> handle) {
+    waiter = handle;
+    if (timeout.count() > 0) loop.timers().arm(*this, loop.now() + timeout);
+  }
+  Result<Socket*> await_resume() { return result; }
+};
+
+}  // namespace
+
+Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout) {
+  Connecting connecting(loop, target, timeout);
+  Result<Socket*> connected = co_await connecting;
+  co_return connected;
+}
+
+}  // namespace weir::io

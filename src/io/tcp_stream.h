@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A connected TCP or unix socket as a Stream. One timer serves both directions: the true deadlines
+// are stored, and the timer is moved only when it fires too early for them.
+#pragma once
+
+#include "async/task.h"
+#include "io/stream.h"
+
+namespace weir::io {
+
+class TcpStream final : public Stream, private Timer {
+ public:
+  /// Takes over a socket of the loop's backend.
+  TcpStream(Loop& loop, Socket* socket);
+  TcpStream(const TcpStream&) = delete;
+  TcpStream& operator=(const TcpStream&) = delete;
+  ~TcpStream() override;
+
+  bool start_recv(RecvOp& op, Millis stall) override;
+  bool start_send(SendOp& op, Millis stall) override;
+  void set_recv_deadline(Millis stall) override;
+  void cancel(Error why) override;
+  void cancel_recv(Error why) override;
+  void shutdown_write() override;
+  void close(Close how) override;
+  Socket* plain_socket() override { return socket_; }
+
+  /// `co_await stream.readable(stall)`, for splice. Result<void>.
+  auto readable(Millis stall) { return Poll(*this, stall, Direction::read); }
+  auto writable(Millis stall) { return Poll(*this, stall, Direction::write); }
+
+ private:
+  enum class Direction : std::uint8_t { read, write };
+  struct Poll : PollOp {
+    TcpStream& stream;
+    Millis stall;
+    Direction direction;
+    Poll(TcpStream& s, Millis t, Direction d) : stream(s), stall(t), direction(d) {}
+    bool await_ready() { return stream.start_poll(*this, stall, direction); }
+    void await_suspend(std::coroutine_handle<> handle) { waiter = handle; }
+    Result<void> await_resume() { return result; }
+  };
+  bool start_poll(PollOp& op, Millis stall, Direction direction);
+  void arm(Instant deadline);
+  void on_timer();
+  [[nodiscard]] Instant deadline_after(Millis stall) const;
+
+  Socket* socket_;
+  Instant recv_deadline_ = kNever;
+  Instant send_deadline_ = kNever;
+  Millis send_stall_{0};
+  Error cancelled_{};  // where != nullptr: everything ends with it
+};
+
+/// Connects, bounded by `timeout` in total.
+Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout);
+
+}  // namespace weir::io
