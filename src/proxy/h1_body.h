@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// HTTP/1 bodies on a connection: by length, chunked, or until close (RFC 9112 section 6.3), and the raw
+// bytes of a tunnel, which are a body until close in both directions.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "http/chunked.h"
+#include "http/encode.h"
+#include "proxy/body.h"
+#include "proxy/input.h"
+
+namespace weir::proxy {
+
+/// The causes of one side of the proxy, for what can go wrong with a body.
+struct BodyCauses {
+  Cause timeout;
+  Cause truncated;
+  Cause malformed;
+};
+inline constexpr BodyCauses kClientBody = {Cause::client_body_timeout, Cause::client_body_truncated,
+                                           Cause::bad_chunk};
+inline constexpr BodyCauses kUpstreamBody = {Cause::upstream_body_timeout,
+                                             Cause::upstream_truncated, Cause::upstream_bad_chunk};
+
+/// When a tunnel last moved, in either direction: silence of one of them is not idleness.
+struct Activity {
+  Instant moved{};
+};
+
+class H1BodyReader final : public BodyReader {
+  struct Decoder : http::ChunkedDecoder, Pooled {
+    using ChunkedDecoder::ChunkedDecoder;
+  };
+
+ public:
+  /// `plain`: the connection's socket if its bytes are the stream's bytes, for splice.
+  H1BodyReader(Input& input, io::TcpStream* plain, const BodyCauses& causes)
+      : input_(input), plain_(plain), causes_(causes) {}
+
+  /// Begins a body. Its first bytes may be in the input already.
+  void begin(const http::BodyLength& length, const http::HeadLimits& limits, Millis stall);
+  /// Begins the raw bytes of a tunnel.
+  void begin_tunnel(Activity& activity, Millis idle);
+  /// More than so many bytes are refused with `cause`. 0: no limit.
+  void limit(std::uint64_t bytes, Cause cause) {
+    limit_ = bytes;
+    over_limit_ = cause;
+  }
+
+  Task<Result<Piece>> read() override;
+  [[nodiscard]] bool ready() const override;
+  [[nodiscard]] bool complete() const override { return complete_; }
+  [[nodiscard]] const http::FieldList& trailers() const override;
+  PlainRun plain_run() override;
+  Result<Piece> spliced(std::uint64_t bytes, Ended ended) override;
+  [[nodiscard]] Millis stall() const override { return stall_; }
+
+  [[nodiscard]] std::uint64_t received() const { return received_; }
+
+ private:
+  Task<Result<bool>> fill();
+  Result<Piece> take_known();
+  Result<Piece> take_chunked();
+  Result<Piece> take_until_close();
+  Result<Piece> account(Piece piece);
+  void adapt_window();
+  Error fault(const Error& error) const;
+
+  Input& input_;
+  io::TcpStream* plain_;
+  BodyCauses causes_;
+  http::BodyLength::Kind kind_ = http::BodyLength::Kind::none;
+  bool complete_ = true;
+  Cause over_limit_ = Cause::none;
+  std::uint64_t remaining_ = 0;
+  std::uint64_t received_ = 0;
+  std::uint64_t limit_ = 0;
+  std::size_t window_ = kWindowStart;
+  Millis stall_{0};
+  Activity* activity_ = nullptr;
+  std::unique_ptr<Decoder> chunked_;
+};
+
+class H1BodyWriter {
+ public:
+  explicit H1BodyWriter(io::Stream& stream, io::TcpStream* plain, std::string& head)
+      : stream_(stream), plain_(plain), head_(head) {}
+
+  /// Begins a message whose encoded head is in `head`; it leaves with the first bytes of the body.
+  void begin(const http::BodyLength& length, Millis stall);
+  void begin_tunnel(Activity& activity, Millis idle);
+
+  Task<Result<void>> write(Bytes bytes);
+  Task<Result<void>> finish(Bytes bytes, const http::FieldList* trailers);
+  Task<Result<void>> flush();
+  io::TcpStream* plain_sink();
+  void spliced(std::uint64_t bytes);
+
+  [[nodiscard]] bool complete() const { return complete_; }
+  [[nodiscard]] std::uint64_t sent() const { return sent_; }
+  [[nodiscard]] Millis stall() const { return stall_; }
+
+ private:
+  Task<Result<void>> send(Bytes line, Bytes bytes, Bytes end);
+
+  io::Stream& stream_;
+  io::TcpStream* plain_;
+  std::string& head_;
+  http::BodyLength::Kind kind_ = http::BodyLength::Kind::none;
+  bool complete_ = true;
+  bool tunnel_ = false;
+  std::uint64_t remaining_ = 0;
+  std::uint64_t sent_ = 0;
+  Millis stall_{0};
+  Activity* activity_ = nullptr;
+};
+
+}  // namespace weir::proxy

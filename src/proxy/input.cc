@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/input.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace weir::proxy {
+
+void Input::pin(std::size_t count) {
+  WEIR_ASSERT(count <= rest_.size());
+  WEIR_ASSERT(pinned_.capacity() == 0);
+  pinned_ = std::move(chunk_);
+  consume(count);
+}
+
+void Input::unpin() {
+  if (pinned_.capacity() == 0) return;
+  const bool rest_is_pinned =
+      !rest_.empty() && rest_.data() >= pinned_.bytes().data() &&
+      rest_.data() < pinned_.bytes().data() + pinned_.size();
+  if (rest_is_pinned) {
+    WEIR_ASSERT(chunk_.capacity() == 0);
+    chunk_ = std::move(pinned_);
+  } else {
+    pinned_ = io::Chunk();
+    if (rest_.empty()) chunk_ = io::Chunk();
+  }
+}
+
+void Input::arm(std::size_t size) {
+  if (state_ != State::idle || !rest_.empty()) return;
+  begin(size, Millis(0), Keep::no);
+  if (state_ == State::arrived && watcher_ != nullptr) watch(watcher_);
+}
+
+void Input::watch(Watcher* watcher) {
+  watcher_ = watcher;
+  if (watcher == nullptr || state_ != State::arrived) return;
+  // Arrived before anybody looked: told in the next turn, never from inside the caller.
+  run = [](Runnable& self) { static_cast<Input&>(static_cast<RecvOp&>(self)).on_complete(); };
+  stream_.loop().queue.push(*this);
+}
+
+std::optional<Error> Input::failure() const {
+  if (state_ != State::arrived || result) return std::nullopt;
+  return result.error();
+}
+
+bool Input::begin(std::size_t size, Millis stall, Keep keep) {
+  WEIR_ASSERT(keep == Keep::yes || rest_.empty());
+  if (state_ == State::arrived) {
+    Runnable::unlink();  // a notification of the watcher that is not needed any more
+    return true;
+  }
+  if (state_ == State::armed) {
+    stream_.set_recv_deadline(stall);
+    return false;
+  }
+  if (keep == Keep::no) chunk_ = io::Chunk();  // a connection that waits holds no buffer
+  window = keep == Keep::yes ? kWindowHead : size;
+  callback = [](io::Op& self) { static_cast<Input&>(static_cast<RecvOp&>(self)).on_complete(); };
+  state_ = State::armed;
+  if (!stream_.start_recv(*this, stall)) return false;
+  state_ = State::arrived;
+  return true;
+}
+
+void Input::on_complete() {
+  state_ = State::arrived;
+  if (reader_) {
+    std::exchange(reader_, nullptr).resume();
+  } else if (watcher_ != nullptr) {
+    watcher_->input_arrived();
+  }
+}
+
+Result<bool> Input::take(std::size_t size_max, Keep keep) {
+  WEIR_ASSERT(state_ == State::arrived);
+  if (!result) {
+    const Error error = result.error();
+    // A deadline ends this wait, not the connection; anything else stays.
+    if (error.code == Code::timed_out) state_ = State::idle;
+    return fail(error);
+  }
+  if (result->empty()) return false;  // stays arrived: the end does not go away
+  state_ = State::idle;
+  io::Chunk piece = std::move(*result);
+  last_size_ = static_cast<std::uint32_t>(piece.size());
+  filled_ = piece.room().empty();
+  if (keep == Keep::yes && !rest_.empty()) return append(std::move(piece), size_max);
+  chunk_ = std::move(piece);
+  rest_ = chunk_.writable();
+  return true;
+}
+
+Result<bool> Input::append(io::Chunk piece, std::size_t size_max) {
+  const std::size_t size = rest_.size() + piece.size();
+  const bool fits = rest_.data() + rest_.size() == chunk_.room().data() &&
+                    chunk_.room().size() >= piece.size();
+  if (!fits) {
+    io::Chunk larger;
+    if (!stream_.loop().chunks.allocate(std::max(size, std::min(size * 2, size_max)), larger) ||
+        larger.room().size() < size) {
+      return fail(Code::no_memory, "head");
+    }
+    std::memcpy(larger.room().data(), rest_.data(), rest_.size());
+    larger.grow(rest_.size());
+    chunk_ = std::move(larger);
+  }
+  std::memcpy(chunk_.room().data(), piece.bytes().data(), piece.size());
+  chunk_.grow(piece.size());
+  const std::span<char> all = chunk_.writable();
+  rest_ = fits ? all.subspan(all.size() - size) : all;
+  return true;
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/router.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+
+#include "http/uri.h"
+
+namespace weir::proxy {
+namespace {
+
+std::size_t conditions(const config::Match& match) {
+  return (match.methods.empty() ? 0 : 1) + match.headers.size() + match.queries.size();
+}
+
+bool value_holds(const config::ValueMatch& rule, const std::string* value) {
+  using Kind = config::ValueMatch::Kind;
+  switch (rule.kind) {
+    case Kind::present: return value != nullptr;
+    case Kind::absent: return value == nullptr;
+    case Kind::exact: return value != nullptr && *value == rule.value;
+    case Kind::regex: return value != nullptr && re2::RE2::FullMatch(*value, *rule.regex);
+  }
+  return false;
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), ascii_lower);
+  return result;
+}
+
+struct HostPort {
+  std::string_view host;
+  std::string_view port;
+};
+
+// Of a valid authority; an IPv6 literal keeps its brackets.
+HostPort split(std::string_view authority) {
+  const std::size_t bracket = authority.rfind(']');
+  const std::size_t colon = authority.rfind(':');
+  if (colon == std::string_view::npos) return {authority, {}};
+  if (bracket != std::string_view::npos && colon < bracket) return {authority, {}};
+  return {authority.substr(0, colon), authority.substr(colon + 1)};
+}
+
+}  // namespace
+
+Router::Router(const config::Config& config) : config_(config) {
+  static const config::PathMatch kAnyPath;
+  for (std::uint32_t i = 0; i < config.routes.size(); ++i) {
+    const config::Match& match = config.routes[i].match;
+    const auto add_paths = [&](Paths& paths) {
+      if (match.paths.empty()) add(paths, kAnyPath, i);
+      for (const config::PathMatch& path : match.paths) add(paths, path, i);
+    };
+    if (match.hosts.empty()) add_paths(any_host_);
+    for (const std::string& host : match.hosts) {
+      if (host == "*") {
+        add_paths(any_host_);
+      } else if (host.starts_with("*.")) {
+        add_paths(wildcards_[host.substr(2)]);
+      } else {
+        add_paths(hosts_[host]);
+      }
+    }
+  }
+  sort_all();
+}
+
+void Router::add(Paths& paths, const config::PathMatch& path, std::uint32_t route) const {
+  using Kind = config::PathMatch::Kind;
+  switch (path.kind) {
+    case Kind::any: paths.any.push_back(route); break;
+    case Kind::exact: paths.exact[path.value].push_back(route); break;
+    case Kind::prefix: paths.prefix[path.value].push_back(route); break;
+    case Kind::regex: paths.regex.push_back({path.regex.get(), route}); break;
+  }
+}
+
+void Router::sort_all() {
+  const auto more_conditions = [this](std::uint32_t a, std::uint32_t b) {
+    return conditions(config_.routes[a].match) > conditions(config_.routes[b].match);
+  };
+  const auto sort_paths = [&](Paths& paths) {
+    for (auto& [value, routes] : paths.exact) std::ranges::stable_sort(routes, more_conditions);
+    for (auto& [value, routes] : paths.prefix) std::ranges::stable_sort(routes, more_conditions);
+    std::ranges::stable_sort(paths.any, more_conditions);
+    std::ranges::stable_sort(paths.regex, more_conditions, &Expression::route);
+  };
+  for (auto& [host, paths] : hosts_) sort_paths(paths);
+  for (auto& [host, paths] : wildcards_) sort_paths(paths);
+  sort_paths(any_host_);
+}
+
+int Router::match(const http::RequestHead& head, std::string_view path) const {
+  if (!hosts_.empty() || !wildcards_.empty()) {
+    const std::string authority = lower(head.authority);
+    const auto [host, port] = split(authority);
+    const auto try_host = [&](std::string_view name) {
+      const auto found = hosts_.find(name);
+      return found == hosts_.end() ? -1 : match_paths(found->second, head, path);
+    };
+    // A rule with a port means that port only, 80 being what an authority without one means.
+    const std::string with_port = std::string(host) + ":" + std::string(port.empty() ? "80" : port);
+    if (const int route = try_host(with_port); route >= 0) return route;
+    if (const int route = try_host(host); route >= 0) return route;
+    for (std::size_t dot = host.find('.'); dot != std::string_view::npos;
+         dot = host.find('.', dot + 1)) {
+      const auto found = wildcards_.find(host.substr(dot + 1));
+      if (found == wildcards_.end()) continue;
+      if (const int route = match_paths(found->second, head, path); route >= 0) return route;
+    }
+  }
+  return match_paths(any_host_, head, path);
+}
+
+int Router::match_paths(const Paths& paths, const http::RequestHead& head,
+                        std::string_view path) const {
+  if (!paths.exact.empty()) {
+    if (const auto found = paths.exact.find(path); found != paths.exact.end()) {
+      if (const int route = first(found->second, head); route >= 0) return route;
+    }
+  }
+  for (const Expression& expression : paths.regex) {
+    if (re2::RE2::FullMatch(re2::StringPiece(path.data(), path.size()), *expression.regex) &&
+        conditions_hold(config_.routes[expression.route].match, head)) {
+      return static_cast<int>(expression.route);
+    }
+  }
+  if (!paths.prefix.empty()) {
+    // Whole segments only: "/api" covers "/api" and "/api/x", not "/apix".
+    for (std::string_view prefix = path;;) {
+      if (const auto found = paths.prefix.find(prefix); found != paths.prefix.end()) {
+        if (const int route = first(found->second, head); route >= 0) return route;
+      }
+      const std::size_t slash = prefix.rfind('/');
+      if (slash == std::string_view::npos) break;
+      prefix = prefix.substr(0, slash);
+    }
+  }
+  return first(paths.any, head);
+}
+
+int Router::first(const Indexes& routes, const http::RequestHead& head) const {
+  for (const std::uint32_t route : routes) {
+    if (conditions_hold(config_.routes[route].match, head)) return static_cast<int>(route);
+  }
+  return -1;
+}
+
+bool Router::conditions_hold(const config::Match& match, const http::RequestHead& head) const {
+  if (!match.methods.empty() &&
+      std::ranges::find(match.methods, head.method_name) == match.methods.end()) {
+    return false;
+  }
+  std::string value;
+  for (const config::ValueMatch& rule : match.headers) {
+    const http::Field* field = head.fields.find(rule.name);
+    if (field != nullptr) value.assign(field->value);
+    if (!value_holds(rule, field != nullptr ? &value : nullptr)) return false;
+  }
+  for (const config::ValueMatch& rule : match.queries) {
+    const bool present = http::query_value(head.query, rule.name, value);
+    if (!value_holds(rule, present ? &value : nullptr)) return false;
+  }
+  return true;
+}
+
+}  // namespace weir::proxy
