@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Heads to bytes for HTTP/1. The fields of a received head are passed on in order, without those that
-// belong to one connection, changed by a short list of edits.
+// Heads to bytes for HTTP/1. The fields of a received head are passed on in order, without those
+// that belong to one connection, changed by a short list of edits.
 #pragma once
 
 #include <span>
@@ -38,13 +38,20 @@ struct Framing {
 
 /// Appends a request head with `target` and the fields of `head` after `edits` to `out`.
 /// Hop-by-hop fields and every field that Connection names are left out (but never Host or
-/// Content-Length: naming those does not hide them), as are Content-Length, Transfer-Encoding, Trailer (kept when
-/// the body is chunked), TE (passed on as "TE: trailers" when head.te_trailers), Upgrade and Expect
-/// (kept when head.expect_continue).
+/// Content-Length: naming those does not hide them), as are Content-Length, Transfer-Encoding,
+/// Trailer (kept when the body is chunked), TE (passed on as "TE: trailers" with "Connection: TE"
+/// when head.te_trailers), Upgrade and Expect (kept when head.expect_continue).
+///
+/// Host carries head.authority, which an absolute-form target may have given; it is written first
+/// when no field and no edit has it. Edits of hop-by-hop fields, Content-Length and Expect are
+/// ignored (the framing owns them), as is the removal of Host, and adding a Host replaces it.
+/// Control bytes in an edit's value become spaces; bytes in `target` that no target can hold are
+/// escaped. Asserts: no chunked body on HTTP/1.0, no until_close in a request or beside keep_alive.
 void encode_request(std::string& out, const RequestHead& head, std::string_view target,
                     std::span<const HeadEdit> edits, const Framing& framing);
 
-/// Appends a status line and fields likewise.
+/// Appends a status line and fields likewise. An empty reason becomes the standard one; 1xx and 204
+/// carry neither Content-Length nor Transfer-Encoding.
 void encode_response(std::string& out, const ResponseHead& head, std::span<const HeadEdit> edits,
                      const Framing& framing);
 

@@ -18,7 +18,18 @@ namespace weir::http {
 
 enum class Version : std::uint8_t { http10, http11, http2, http3 };
 
-enum class Method : std::uint8_t { get, head, post, put, del, connect, options, trace, patch, other };
+enum class Method : std::uint8_t {
+  get,
+  head,
+  post,
+  put,
+  del,
+  connect,
+  options,
+  trace,
+  patch,
+  other
+};
 
 /// Fields that Weir itself looks at; every other one is `other`. Assigned once, by the parser.
 enum class FieldId : std::uint8_t {
@@ -109,19 +120,19 @@ struct RequestHead {
   std::string_view method_name;
   std::string_view target;     ///< as it came
   std::string_view scheme;     ///< only of an absolute-form target; otherwise empty
-  std::string_view authority;  ///< host[:port] of the absolute-form target, else of Host; may be empty
-                               ///< in HTTP/1.0. RFC 9112 section 3.2.2: the target wins
-  std::string_view path;       ///< with a leading '/', or "*" for OPTIONS *
-  std::string_view query;      ///< without '?'; `has_query` tells "/a?" from "/a"
+  std::string_view authority;  ///< host[:port] of the absolute-form target, else of Host; may be
+                               ///< empty in HTTP/1.0. RFC 9112 section 3.2.2: the target wins
+  std::string_view path;   ///< with a leading '/', or "*" for OPTIONS *
+  std::string_view query;  ///< without '?'; `has_query` tells "/a?" from "/a"
   bool has_query = false;
   FieldList fields;
 
   // Derived from the fields in the same pass.
   BodyLength body;
-  bool keep_alive = true;       ///< the client wants to use the connection again
+  bool keep_alive = true;  ///< the client wants to use the connection again
   bool expect_continue = false;
-  std::string_view upgrade;     ///< the Upgrade value, when Connection names it; otherwise empty
-  bool te_trailers = false;     ///< TE: trailers
+  std::string_view upgrade;  ///< the Upgrade value, when Connection names it; otherwise empty
+  bool te_trailers = false;  ///< TE: trailers
 };
 
 struct ResponseHead {
@@ -130,14 +141,14 @@ struct ResponseHead {
   std::string_view reason;
   FieldList fields;
 
-  BodyLength body;              ///< depends on the request's method as well
+  BodyLength body;  ///< depends on the request's method as well
   bool keep_alive = true;
   std::string_view upgrade;
 };
 
 /// Bounds on what is parsed. See base/limits.h for the arithmetic.
 struct HeadLimits {
-  std::size_t head_size = 32_KiB;    ///< bytes of the whole head, first line included
+  std::size_t head_size = 32_KiB;  ///< bytes of the whole head, first line included
   std::size_t head_fields = 100;
   std::size_t target_size = 16_KiB;  ///< bytes of the request target
 };

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Classes of bytes for the parsers of this folder: one table of 256 bit sets, built at compile
+// time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "base/bytes.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace weir::http {
+
+enum CharClass : std::uint8_t {
+  kToken = 1,        ///< tchar, RFC 9110 section 5.6.2
+  kFieldByte = 2,    ///< HTAB, SP, VCHAR, obs-text: RFC 9110 section 5.5
+  kTargetByte = 4,   ///< bytes accepted in a request target, see h1_parse.h
+  kHostByte = 8,     ///< reg-name without ',' and '%': RFC 3986 section 3.2.2
+  kUnreserved = 16,  ///< RFC 3986 section 2.3
+  kDigit = 32,
+};
+
+consteval std::array<std::uint8_t, 256> make_char_classes() {
+  std::array<std::uint8_t, 256> table{};
+  const auto mark = [&](std::string_view bytes, std::uint8_t classes) {
+    for (const char c : bytes) table[static_cast<unsigned char>(c)] |= classes;
+  };
+  mark("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+       kToken | kHostByte | kUnreserved);
+  mark("0123456789", kDigit);
+  mark("!#$%&'*+-.^_`|~", kToken);
+  mark("-._~", kHostByte | kUnreserved);
+  mark("!$&'()*+;=", kHostByte);
+  for (int c = 0x20; c < 0x100; ++c) {
+    if (c == 0x7f) continue;
+    table[c] |= kFieldByte;
+    // Wider than RFC 3986: browsers send |"{}^[]` and backslash as they are. Not '#', which would
+    // be a fragment, and not bytes beyond ASCII.
+    if (c > 0x20 && c < 0x7f && c != '#') table[c] |= kTargetByte;
+  }
+  table['\t'] |= kFieldByte;
+  return table;
+}
+
+inline constexpr std::array<std::uint8_t, 256> kCharClasses = make_char_classes();
+
+constexpr bool is(char c, std::uint8_t classes) {
+  return (kCharClasses[static_cast<unsigned char>(c)] & classes) != 0;
+}
+
+constexpr bool all_of_class(std::string_view s, std::uint8_t classes) {
+  for (const char c : s) {
+    if (!is(c, classes)) return false;
+  }
+  return true;
+}
+
+/// The value of a hexadecimal digit, or -1.
+constexpr int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/// The first byte of [p, end) that a field value cannot hold (a control byte other than HTAB, or
+/// DEL); `end` if there is none. Field values are most of a head, hence 16 bytes at a time.
+inline const char* find_field_stop(const char* p, const char* end) {
+#if defined(__SSE2__)
+  const __m128i control_max = _mm_set1_epi8(0x1f);
+  const __m128i del = _mm_set1_epi8(0x7f);
+  while (end - p >= 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, control_max), bytes);
+    const int stops = _mm_movemask_epi8(_mm_or_si128(control, _mm_cmpeq_epi8(bytes, del)));
+    if (stops == 0) {
+      p += 16;
+      continue;
+    }
+    p += __builtin_ctz(static_cast<unsigned>(stops));
+    if (*p != '\t') return p;
+    ++p;
+  }
+#endif
+  while (p != end && is(*p, kFieldByte)) ++p;
+  return p;
+}
+
+/// Calls visit(element) for each element of a comma-separated list, trimmed; elements may be empty.
+template <class Visit>
+constexpr void for_each_element(std::string_view list, Visit&& visit) {
+  for (;;) {
+    const std::size_t comma = list.find(',');
+    visit(trim_ows(list.substr(0, comma)));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace weir::http

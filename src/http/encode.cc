@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/encode.h"
+
+#include <charconv>
+#include <cstring>
+
+#include "base/assert.h"
+#include "http/chars.h"
+#include "http/h1_parse.h"
+
+namespace weir::http {
+namespace {
+
+/// Writes to memory that was measured before.
+class Writer {
+ public:
+  explicit Writer(char* at) : at_(at) {}
+
+  void text(std::string_view s) {
+    std::memcpy(at_, s.data(), s.size());
+    at_ += s.size();
+  }
+  void number(std::uint64_t n) { at_ = std::to_chars(at_, at_ + kNumberMax, n).ptr; }
+  void field(std::string_view name, std::string_view value) {
+    text(name);
+    text(": ");
+    text(value);
+    text("\r\n");
+  }
+  /// A value that did not come from a parser. RFC 9110 section 5.5: CR, LF and NUL become SP.
+  void foreign_field(std::string_view name, std::string_view value) {
+    text(name);
+    text(": ");
+    for (const char c : value) *at_++ = is(c, kFieldByte) ? c : ' ';
+    text("\r\n");
+  }
+  /// A target that a rewrite may have made: what a parser would refuse is escaped.
+  void target(std::string_view s) {
+    if (all_of_class(s, kTargetByte)) return text(s);
+    constexpr std::string_view kHex = "0123456789ABCDEF";
+    for (const char c : s) {
+      if (is(c, kTargetByte)) {
+        *at_++ = c;
+        continue;
+      }
+      const auto byte = static_cast<unsigned char>(c);
+      *at_++ = '%';
+      *at_++ = kHex[byte >> 4];
+      *at_++ = kHex[byte & 15];
+    }
+  }
+  [[nodiscard]] char* at() const { return at_; }
+
+  static constexpr std::size_t kNumberMax = 20;
+
+ private:
+  char* at_;
+};
+
+/// Appends what `write` writes into at most `size_max` bytes.
+template <class Write>
+void append_at_most(std::string& out, std::size_t size_max, Write&& write) {
+  const std::size_t before = out.size();
+  out.resize_and_overwrite(before + size_max, [&](char* data, std::size_t size) {
+    Writer writer(data + before);
+    write(writer);
+    const auto written = static_cast<std::size_t>(writer.at() - data);
+    WEIR_ASSERT(written <= size);
+    return written;
+  });
+}
+
+bool same_name(const HeadEdit& edit, std::string_view name, FieldId id) {
+  if (edit.id != id) return false;
+  return id != FieldId::other || iequals(edit.name, name);
+}
+
+/// The framing writes these; an edit of one would contradict it.
+bool belongs_to_framing(FieldId id) {
+  return hop_by_hop(id) || id == FieldId::content_length || id == FieldId::expect;
+}
+
+/// RFC 9112 section 3.2: there is one Host. Removing it is no edit, adding one replaces it.
+bool drops(const HeadEdit& edit) {
+  if (edit.id == FieldId::host) return edit.kind != HeadEdit::Kind::remove;
+  return edit.kind != HeadEdit::Kind::add;
+}
+
+bool drops(std::span<const HeadEdit> edits, std::string_view name, FieldId id) {
+  for (const HeadEdit& edit : edits) {
+    if (drops(edit) && same_name(edit, name, id)) return true;
+  }
+  return false;
+}
+
+/// Does Connection name anything but its well-known options, which are dropped anyhow?
+bool names_other_fields(const FieldList& fields) {
+  bool found = false;
+  for (const Field& field : fields) {
+    if (field.id != FieldId::connection) continue;
+    for_each_element(field.value, [&](std::string_view option) {
+      found = found || !(iequals(option, "keep-alive") || iequals(option, "close") ||
+                         iequals(option, "upgrade"));
+    });
+  }
+  return found;
+}
+
+/// Which of the received fields are passed on, and what is written beside them.
+struct Plan {
+  const FieldList& fields;
+  std::span<const HeadEdit> edits;
+  const Framing& framing;
+  std::string_view authority;               // requests: replaces the value of Host when not empty
+  bool te_trailers = false;                 // requests
+  bool expect_continue = false;             // requests
+  bool lengths = true;                      // may Content-Length or Transfer-Encoding be written?
+  bool named = names_other_fields(fields);  // must fields be looked up in Connection?
+
+  [[nodiscard]] bool passes(const Field& field) const {
+    if (field.id == FieldId::trailer) return framing.body.kind == BodyLength::Kind::chunked;
+    if (hop_by_hop(field.id)) return false;
+    if (field.id == FieldId::content_length || field.id == FieldId::expect) return false;
+    if (!edits.empty() && drops(edits, field.name, field.id)) return false;
+    // RFC 9110 section 7.6.1. Host is not for a client to hide.
+    return !named || field.id == FieldId::host || !connection_lists(fields, field.name);
+  }
+};
+
+void write_edits(Writer& to, std::span<const HeadEdit> edits) {
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    const HeadEdit& edit = edits[i];
+    if (edit.kind == HeadEdit::Kind::remove || belongs_to_framing(edit.id)) continue;
+    if (edit.name.empty() || !all_of_class(edit.name, kToken)) continue;
+    // A later edit may take this one back.
+    if (drops(edits.subspan(i + 1), edit.name, edit.id)) continue;
+    to.foreign_field(edit.name, edit.value);
+  }
+}
+
+void write_length(Writer& to, const Plan& plan) {
+  const BodyLength& body = plan.framing.body;
+  if (plan.framing.keep_content_length) {
+    const Field* field = plan.fields.find(FieldId::content_length);
+    // Repeated equal values were accepted as one. RFC 9112 section 6.3 item 5.
+    if (field != nullptr && plan.lengths) {
+      to.field(field->name, field->value.substr(0, field->value.find_first_of(", \t")));
+    }
+    return;
+  }
+  switch (body.kind) {
+    case BodyLength::Kind::known:
+      if (!plan.lengths) return;
+      to.text("Content-Length: ");
+      to.number(body.bytes);
+      to.text("\r\n");
+      return;
+    case BodyLength::Kind::chunked:
+      if (plan.lengths) to.text("Transfer-Encoding: chunked\r\n");
+      return;
+    case BodyLength::Kind::none:
+    case BodyLength::Kind::until_close: return;
+  }
+}
+
+void write_connection(Writer& to, const Plan& plan) {
+  const Framing& framing = plan.framing;
+  const bool http10 = framing.version == Version::http10;
+  if (!framing.upgrade.empty() && !http10) {
+    to.text("Connection: Upgrade\r\n");
+    to.foreign_field("Upgrade", framing.upgrade);
+  } else if (!framing.keep_alive) {
+    to.text("Connection: close\r\n");
+  } else if (http10) {
+    to.text("Connection: keep-alive\r\n");
+  }
+  if (plan.te_trailers && !http10) {
+    // RFC 9110 section 10.1.4: TE is named in Connection.
+    to.text("Connection: TE\r\nTE: trailers\r\n");
+  }
+  if (plan.expect_continue && !http10) to.text("Expect: 100-continue\r\n");
+}
+
+void write_fields(Writer& to, const Plan& plan) {
+  for (const Field& field : plan.fields) {
+    if (!plan.passes(field)) continue;
+    const bool replaced = field.id == FieldId::host && !plan.authority.empty();
+    to.field(field.name, replaced ? plan.authority : field.value);
+  }
+  write_edits(to, plan.edits);
+  write_length(to, plan);
+  write_connection(to, plan);
+  to.text("\r\n");
+}
+
+std::size_t fields_size_max(const Plan& plan) {
+  // Everything that write_length and write_connection can write, without the variable parts.
+  constexpr std::size_t kFraming = 256;
+  std::size_t size = kFraming + plan.framing.upgrade.size() + plan.authority.size();
+  for (const Field& field : plan.fields) size += field.name.size() + field.value.size() + 4;
+  for (const HeadEdit& edit : plan.edits) size += edit.name.size() + edit.value.size() + 4;
+  return size;
+}
+
+std::string_view version_text(Version version) {
+  WEIR_ASSERT(version == Version::http10 || version == Version::http11);
+  return version == Version::http10 ? "HTTP/1.0" : "HTTP/1.1";
+}
+
+void check(const Framing& framing) {
+  // RFC 9112 section 6.1: never chunked to HTTP/1.0.
+  WEIR_ASSERT(framing.version == Version::http11 || framing.body.kind != BodyLength::Kind::chunked);
+  WEIR_ASSERT(framing.body.kind != BodyLength::Kind::until_close || !framing.keep_alive);
+}
+
+// RFC 9110 section 6.5.1: what frames, routes or authenticates a message, or says how its content
+// is to be read, has no business behind it.
+bool allowed_in_trailers(const Field& field) {
+  if (belongs_to_framing(field.id)) return false;
+  for (const std::string_view name : {"host",
+                                      "authorization",
+                                      "cookie",
+                                      "set-cookie",
+                                      "www-authenticate",
+                                      "cache-control",
+                                      "content-encoding",
+                                      "content-range",
+                                      "content-type",
+                                      "expect",
+                                      "max-forwards",
+                                      "pragma",
+                                      "range",
+                                      "if-match",
+                                      "if-none-match",
+                                      "if-modified-since",
+                                      "if-unmodified-since",
+                                      "if-range",
+                                      "age",
+                                      "expires",
+                                      "date",
+                                      "location",
+                                      "retry-after",
+                                      "vary",
+                                      "warning",
+                                      "forwarded",
+                                      "x-forwarded-for",
+                                      "x-forwarded-host",
+                                      "x-forwarded-proto"}) {
+    if (iequals(field.name, name)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void encode_request(std::string& out, const RequestHead& head, std::string_view target,
+                    std::span<const HeadEdit> edits, const Framing& framing) {
+  check(framing);
+  WEIR_ASSERT(framing.body.kind != BodyLength::Kind::until_close);
+  const Plan plan{.fields = head.fields,
+                  .edits = edits,
+                  .framing = framing,
+                  .authority = head.authority,
+                  .te_trailers = head.te_trailers,
+                  .expect_continue = head.expect_continue};
+  const std::size_t line = head.method_name.size() + 3 * target.size();
+  append_at_most(out, line + fields_size_max(plan), [&](Writer& to) {
+    to.text(head.method_name);
+    to.text(" ");
+    to.target(target);
+    to.text(" ");
+    to.text(version_text(framing.version));
+    to.text("\r\n");
+    // RFC 9112 section 3.2: Host is sent in every request, and first.
+    if (head.fields.find(FieldId::host) == nullptr && !drops(edits, "host", FieldId::host)) {
+      to.field("Host", head.authority);
+    }
+    write_fields(to, plan);
+  });
+}
+
+void encode_response(std::string& out, const ResponseHead& head, std::span<const HeadEdit> edits,
+                     const Framing& framing) {
+  check(framing);
+  WEIR_ASSERT(head.status >= 100 && head.status <= 999);
+  const Plan plan{.fields = head.fields,
+                  .edits = edits,
+                  .framing = framing,
+                  .authority = {},
+                  // RFC 9110 section 8.6, RFC 9112 section 6.1.
+                  .lengths = head.status >= 200 && head.status != 204};
+  const std::string_view reason = head.reason.empty() ? reason_phrase(head.status) : head.reason;
+  append_at_most(out, reason.size() + fields_size_max(plan), [&](Writer& to) {
+    to.text(version_text(framing.version));
+    to.text(" ");
+    to.number(static_cast<std::uint64_t>(head.status));
+    to.text(" ");
+    to.text(reason);
+    to.text("\r\n");
+    write_fields(to, plan);
+  });
+}
+
+void encode_trailers(std::string& out, const FieldList& trailers) {
+  std::size_t size = 2;
+  for (const Field& field : trailers) size += field.name.size() + field.value.size() + 4;
+  append_at_most(out, size, [&](Writer& to) {
+    for (const Field& field : trailers) {
+      if (allowed_in_trailers(field)) to.field(field.name, field.value);
+    }
+    to.text("\r\n");
+  });
+}
+
+}  // namespace weir::http

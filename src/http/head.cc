@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/head.h"
+
+#include "base/assert.h"
+
+namespace weir::http {
+namespace {
+
+struct KnownName {
+  std::string_view name;
+  FieldId id;
+};
+
+constexpr auto kKnownNames = std::to_array<KnownName>({
+    {"", FieldId::other},
+    {"accept-encoding", FieldId::accept_encoding},
+    {"authorization", FieldId::authorization},
+    {"connection", FieldId::connection},
+    {"content-length", FieldId::content_length},
+    {"content-type", FieldId::content_type},
+    {"cookie", FieldId::cookie},
+    {"date", FieldId::date},
+    {"expect", FieldId::expect},
+    {"forwarded", FieldId::forwarded},
+    {"host", FieldId::host},
+    {"http2-settings", FieldId::http2_settings},
+    {"keep-alive", FieldId::keep_alive},
+    {"location", FieldId::location},
+    {"proxy-authenticate", FieldId::proxy_authenticate},
+    {"proxy-authorization", FieldId::proxy_authorization},
+    {"proxy-connection", FieldId::proxy_connection},
+    {"referer", FieldId::referer},
+    {"server", FieldId::server},
+    {"te", FieldId::te},
+    {"trailer", FieldId::trailer},
+    {"transfer-encoding", FieldId::transfer_encoding},
+    {"upgrade", FieldId::upgrade},
+    {"user-agent", FieldId::user_agent},
+    {"via", FieldId::via},
+    {"x-forwarded-for", FieldId::x_forwarded_for},
+    {"x-forwarded-host", FieldId::x_forwarded_host},
+    {"x-forwarded-proto", FieldId::x_forwarded_proto},
+    {"x-request-id", FieldId::x_request_id},
+});
+
+constexpr std::size_t kNameSizes = 20;  // sizes of known names are below this
+constexpr std::size_t kLetters = 32;    // low five bits of the first letter
+
+// Length and first letter name at most one known field; index into kKnownNames, 0 if none.
+using Candidates = std::array<std::uint8_t, kNameSizes * kLetters>;
+
+consteval Candidates make_candidates() {
+  Candidates table{};
+  for (std::size_t i = 1; i < kKnownNames.size(); ++i) {
+    const std::string_view name = kKnownNames[i].name;
+    std::uint8_t& slot = table[name.size() * kLetters + (name[0] & 31)];
+    if (slot != 0) throw "two known names share length and first letter";
+    slot = static_cast<std::uint8_t>(i);
+  }
+  return table;
+}
+constexpr Candidates kCandidates = make_candidates();
+
+}  // namespace
+
+FieldId field_id(std::string_view name) {
+  if (name.empty() || name.size() >= kNameSizes) return FieldId::other;
+  const KnownName& known =
+      kKnownNames[kCandidates[name.size() * kLetters + (static_cast<unsigned char>(name[0]) & 31)]];
+  return known.id != FieldId::other && iequals(name, known.name) ? known.id : FieldId::other;
+}
+
+void FieldList::clear() {
+  size_ = 0;
+  heap_.clear();
+}
+
+void FieldList::push_back(const Field& field) {
+  if (size_ < kInline) {
+    inline_[size_++] = field;
+    return;
+  }
+  if (size_ == kInline) heap_.assign(inline_.begin(), inline_.end());
+  heap_.push_back(field);
+  ++size_;
+  WEIR_ASSERT(heap_.size() == size_);
+}
+
+std::span<const Field> FieldList::all() const {
+  return {size_ <= kInline ? inline_.data() : heap_.data(), size_};
+}
+
+const Field* FieldList::find(FieldId id) const {
+  for (const Field& field : all()) {
+    if (field.id == id) return &field;
+  }
+  return nullptr;
+}
+
+const Field* FieldList::find(std::string_view name) const {
+  const FieldId id = field_id(name);
+  if (id != FieldId::other) return find(id);
+  for (const Field& field : all()) {
+    if (field.id == FieldId::other && iequals(field.name, name)) return &field;
+  }
+  return nullptr;
+}
+
+// Method names have upper and lower case kept apart. RFC 9110 section 9.1.
+Method method_from_name(std::string_view name) {
+  switch (name.size()) {
+    case 3: return name == "GET" ? Method::get : name == "PUT" ? Method::put : Method::other;
+    case 4: return name == "POST" ? Method::post : name == "HEAD" ? Method::head : Method::other;
+    case 5:
+      return name == "PATCH" ? Method::patch : name == "TRACE" ? Method::trace : Method::other;
+    case 6: return name == "DELETE" ? Method::del : Method::other;
+    case 7:
+      return name == "OPTIONS"   ? Method::options
+             : name == "CONNECT" ? Method::connect
+                                 : Method::other;
+    default: return Method::other;
+  }
+}
+
+bool idempotent(Method method) {
+  switch (method) {
+    case Method::get:
+    case Method::head:
+    case Method::put:
+    case Method::del:
+    case Method::options:
+    case Method::trace: return true;
+    case Method::post:
+    case Method::connect:
+    case Method::patch:
+    case Method::other: return false;
+  }
+  WEIR_UNREACHABLE("method");
+}
+
+bool hop_by_hop(FieldId id) {
+  constexpr auto set = [] {
+    std::uint64_t bits = 0;
+    for (const FieldId each :
+         {FieldId::connection, FieldId::http2_settings, FieldId::keep_alive,
+          FieldId::proxy_authenticate, FieldId::proxy_authorization, FieldId::proxy_connection,
+          FieldId::te, FieldId::trailer, FieldId::transfer_encoding, FieldId::upgrade}) {
+      bits |= std::uint64_t{1} << static_cast<unsigned>(each);
+    }
+    return bits;
+  }();
+  return (set >> static_cast<unsigned>(id) & 1) != 0;
+}
+
+}  // namespace weir::http
