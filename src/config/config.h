@@ -25,9 +25,9 @@ namespace weir::config {
 struct Address {
   enum class Kind : std::uint8_t { ip, name, unix_path };
   Kind kind = Kind::ip;
-  std::string host;        ///< IP literal without brackets, or DNS name; empty: any address (listeners)
-  std::uint16_t port = 0;  ///< 0: chosen by the kernel (listeners only)
-  std::string path;        ///< of a unix socket
+  std::string host;  ///< IP literal without brackets, or DNS name; empty: any address (listeners)
+  std::uint16_t port = 0;                  ///< 0: chosen by the kernel (listeners only)
+  std::string path;                        ///< of a unix socket
   [[nodiscard]] std::string text() const;  ///< canonical: "127.0.0.1:80", "[::1]:80", "unix:/run/x"
   bool operator==(const Address&) const = default;
 };
@@ -43,31 +43,31 @@ struct Limits {
   std::size_t head_size = 32_KiB;
   std::size_t head_fields = 100;
   std::size_t target_size = 16_KiB;
-  std::uint64_t body_size = 0;        ///< of a request; 0: no limit
-  std::size_t memory = 256_MiB;       ///< of stream buffers, whole process
-  std::size_t connections = 0;        ///< from clients, whole process; 0: from the descriptor limit
+  std::uint64_t body_size = 0;   ///< of a request; 0: no limit
+  std::size_t memory = 256_MiB;  ///< of stream buffers, whole process
+  std::size_t connections = 0;   ///< from clients, whole process; 0: from the descriptor limit
   std::size_t requests_per_connection = 0;  ///< 0: no limit
 };
 
 /// Every timeout is a bound on a stall (no byte moved), unless it says otherwise.
 struct Timeouts {
-  Millis client_head{10'000};        ///< first byte to end of head: a total
+  Millis client_head{10'000};  ///< first byte to end of head: a total
   Millis client_body{30'000};
   Millis client_write{30'000};
-  Millis client_idle{75'000};        ///< keep-alive, between requests
-  Millis client_half_close{1'000};   ///< after the client's FIN with nothing moving
+  Millis client_idle{75'000};       ///< keep-alive, between requests
+  Millis client_half_close{1'000};  ///< after the client's FIN with nothing moving
   Millis upstream_connect{5'000};
-  Millis upstream_head{60'000};      ///< request sent to response head
+  Millis upstream_head{60'000};  ///< request sent to response head
   Millis upstream_body{60'000};
   Millis upstream_write{30'000};
-  Millis tunnel_idle{3'600'000};     ///< WebSocket, TCP: neither direction moved
-  Millis drain{30'000};              ///< graceful stop: a total
+  Millis tunnel_idle{3'600'000};  ///< WebSocket, TCP: neither direction moved
+  Millis drain{30'000};           ///< graceful stop: a total
 };
 
 enum class LogFormat : std::uint8_t { json, combined };
 struct AccessLog {
   LogFormat format = LogFormat::json;
-  std::string to = "off";            ///< "off", "stdout", "stderr", "syslog" or a file's path
+  std::string to = "off";  ///< "off", "stdout", "stderr", "syslog" or a file's path
 };
 
 enum class LogLevel : std::uint8_t { error, warning, info, debug };
@@ -84,11 +84,11 @@ struct Upstream {
   std::string name;
   std::vector<Server> servers;
   Balance balance = Balance::round_robin;
-  std::size_t idle_max = 64;          ///< idle connections kept per server and worker
+  std::size_t idle_max = 64;  ///< idle connections kept per server and worker
   Millis idle_timeout{60'000};
-  Millis lifetime{3'600'000};         ///< a connection is not used again after this; 0: no limit
-  std::size_t requests_max = 0;       ///< requests per connection; 0: no limit
-  Millis retry_after{1'000};          ///< first wait before a failed server is tried again (doubles)
+  Millis lifetime{3'600'000};    ///< a connection is not used again after this; 0: no limit
+  std::size_t requests_max = 0;  ///< requests per connection; 0: no limit
+  Millis retry_after{1'000};     ///< first wait before a failed server is tried again (doubles)
   Millis retry_after_max{30'000};
   std::optional<Millis> connect_timeout;  ///< overrides timeouts.upstream_connect
   std::optional<Millis> head_timeout;     ///< overrides timeouts.upstream_head
@@ -111,14 +111,15 @@ struct ValueMatch {
 
 struct PathMatch {
   enum class Kind : std::uint8_t { any, exact, prefix, regex } kind = Kind::any;
-  std::string value;  ///< exact: the path; prefix: without the trailing "/**" or '/' ("/api" matches
-                      ///< /api and /api/x, not /apix); regex: the expression, anchored at both ends
+  std::string
+      value;  ///< exact: the path; prefix: without the trailing "/**" or '/' ("/api" matches
+              ///< /api and /api/x, not /apix); regex: the expression, anchored at both ends
   std::shared_ptr<const re2::RE2> regex;
 };
 
 struct Match {
-  std::vector<std::string> hosts;    ///< lower case; "example.com", "*.example.com", with ":port" only
-                                     ///< when written so; empty: any
+  std::vector<std::string> hosts;  ///< lower case; "example.com", "*.example.com", with ":port"
+                                   ///< only when written so; empty: any
   std::vector<PathMatch> paths;      ///< empty: any
   std::vector<std::string> methods;  ///< upper case; empty: any
   std::vector<ValueMatch> headers;   ///< all must hold
@@ -132,21 +133,23 @@ struct FixedResponse {
 };
 
 struct Redirect {
-  std::string to;    ///< may hold {scheme} {host} {path} {query} {uri}; uri is path and query
+  std::string to;  ///< may hold {scheme} {host} {path} {query} {uri}; uri is path and query
   int status = 308;
 };
 
 struct PathRewrite {
-  std::string strip_prefix;   ///< by segments: "/api"; the rest keeps its leading '/'
+  std::string strip_prefix;  ///< by segments: "/api"; the rest keeps its leading '/'
   std::string add_prefix;
-  std::string regex_text;     ///< with `replacement` (\1 …), on the path
+  std::string regex_text;  ///< with `replacement` (\1 …), on the path
   std::shared_ptr<const re2::RE2> regex;
   std::string replacement;
 };
 
 struct Route {
-  std::string name;    ///< given, or made from the match; unique; used in logs and metrics
-  Match match;
+  std::string name;  ///< given, or made from the match; used in logs and metrics; unique but for
+                     ///< the entries of one [[route]] with several hosts or paths
+  std::size_t declared = 0;  ///< which [[route]] of the files it is from, counted from 0
+  Match match;               ///< in a Config: at most one host and at most one path
   // Exactly one of these three.
   std::string upstream;
   std::optional<FixedResponse> respond;
@@ -173,7 +176,7 @@ enum class IoBackend : std::uint8_t { automatic, ring, epoll };
 struct Config {
   int workers = 0;  ///< 0: one per core this process may use
   IoBackend io = IoBackend::automatic;
-  std::string user;   ///< to become after binding; empty: stay
+  std::string user;  ///< to become after binding; empty: stay
   std::string group;
   LogLevel log_level = LogLevel::info;
   bool cause_header = true;  ///< "weir-cause" on the responses that Weir makes itself
@@ -184,8 +187,10 @@ struct Config {
   Admin admin;
   std::vector<Listen> listens;
   std::vector<Upstream> upstreams;
-  std::vector<Route> routes;          ///< in the order in which they are tried (most specific first)
-  std::vector<std::string> files;     ///< read to make this: the main file first
+  /// In the order in which they are tried, most specific first (order.h). A [[route]] with several
+  /// hosts or paths stands here once for each combination, under the same name.
+  std::vector<Route> routes;
+  std::vector<std::string> files;  ///< read to make this: the main file first
 };
 
 }  // namespace weir::config

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+
+#include "config/nearest.h"
+#include "config/pattern.h"
+
+namespace weir::config {
+namespace {
+
+class Checks {
+ public:
+  Checks(Report& report, Draft& draft, const Node& document)
+      : report_(report), draft_(draft), document_(document) {
+    for (const UpstreamDraft& upstream : draft.upstream_drafts) names_.push_back(upstream.name);
+  }
+
+  void run() {
+    check_listens();
+    for (const ListenDraft& listen : draft_.listen_drafts) check_listen_upstream(listen);
+    check_route_names();
+    for (const RouteDraft& route : draft_.route_drafts) check_actions(route);
+    for (const UpstreamDraft& upstream : draft_.upstream_drafts) check_upstream(upstream);
+    check_presence();
+  }
+
+ private:
+  void use_upstream(const std::string& name, const Place& place) {
+    used_.insert(name);
+    if (std::ranges::find(names_, name) != names_.end()) return;
+    report_.error(place, fmt::format("unknown upstream \"{}\"", name),
+                  did_you_mean(name, names_, fmt::format("define it with [upstream.{}]", name)));
+  }
+
+  /// Two sockets cannot be bound to one port of one address, and ":80" is all addresses.
+  static bool collide(const Address& a, const Address& b) {
+    if (a.kind == Address::Kind::unix_path || b.kind == Address::Kind::unix_path) return a == b;
+    if (a.port != b.port || a.port == 0) return false;
+    return a.host == b.host || a.host.empty() || b.host.empty();
+  }
+
+  void check_listens() {
+    const auto& listens = draft_.listen_drafts;
+    for (std::size_t i = 0; i < listens.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (listens[i].address_node == nullptr || listens[j].address_node == nullptr) continue;
+        if (!collide(listens[i].address, listens[j].address)) continue;
+        report_.error(listens[i].address_node->place,
+                      fmt::format("the address {} is already taken by another [[listen]]",
+                                  listens[i].address.text()),
+                      fmt::format("{} is given at {}", listens[j].address.text(),
+                                  report_.where(listens[j].address_node->place)));
+        break;
+      }
+    }
+  }
+
+  void check_listen_upstream(const ListenDraft& listen) {
+    if (listen.upstream_node != nullptr) {
+      use_upstream(listen.tcp_upstream, listen.upstream_node->place);
+    }
+  }
+
+  void check_route_names() {
+    std::map<std::string, Place> seen;
+    for (RouteDraft& route : draft_.route_drafts) {
+      const Member* given = route.node->find("name");
+      if (given == nullptr) continue;
+      const auto [first, fresh] = seen.emplace(route.name, given->value.place);
+      if (route.name.empty()) {
+        report_.error(given->value.place, "a route's name cannot be empty");
+      } else if (!fresh) {
+        report_.error(given->value.place, fmt::format("two routes are named \"{}\"", route.name),
+                      fmt::format("the first is at {}", report_.where(first->second)));
+      }
+    }
+    for (RouteDraft& route : draft_.route_drafts) {
+      if (route.node->find("name") != nullptr) continue;
+      const std::string base = default_route_name(route.match);
+      route.name = base;
+      for (int n = 2; !seen.emplace(route.name, route.node->place).second; ++n) {
+        route.name = fmt::format("{} #{}", base, n);
+      }
+    }
+  }
+
+  void check_actions(const RouteDraft& route) {
+    const Member* first = nullptr;
+    for (const Member& member : route.node->members) {
+      const bool action =
+          member.key == "upstream" || member.key == "respond" || member.key == "redirect";
+      if (!action) continue;
+      if (first != nullptr) {
+        report_.error(
+            member.place,
+            fmt::format("route \"{}\" has both {} and {}", route.name, first->key, member.key),
+            "exactly one of upstream, respond and redirect");
+      }
+      if (first == nullptr) first = &member;
+    }
+    if (first == nullptr) {
+      report_.error(route.node->place, fmt::format("route \"{}\" does nothing", route.name),
+                    "give it upstream = \"name\", respond = 404 or redirect = \"https://…\"");
+    }
+    if (const Member* upstream = route.node->find("upstream");
+        upstream != nullptr && upstream->value.is(Node::Kind::string)) {
+      use_upstream(route.upstream, upstream->value.place);
+    }
+  }
+
+  void check_upstream(const UpstreamDraft& upstream) {
+    const Place& place = upstream.member->place;
+    if (!used_.contains(upstream.name)) {
+      report_.warning(place, fmt::format("upstream \"{}\" is not used", upstream.name));
+    }
+    const bool only_backups =
+        !upstream.servers.empty() &&
+        std::ranges::all_of(upstream.servers, [](const Server& s) { return s.backup; });
+    if (only_backups) {
+      report_.warning(place, fmt::format("upstream \"{}\" has only backup servers", upstream.name),
+                      "they are used as if they were not backups");
+    }
+    if (upstream.retry_after > upstream.retry_after_max) {
+      report_.error(place, fmt::format("retry_after of upstream \"{}\" is longer than "
+                                       "retry_after_max",
+                                       upstream.name));
+    }
+  }
+
+  void check_presence() {
+    const Place whole{.file = document_.place.file};
+    if (document_.find("listen") == nullptr) {
+      return report_.error(whole, "there is no [[listen]]",
+                           "add [[listen]] with address = \":8080\"");
+    }
+    const bool http = std::ranges::any_of(
+        draft_.listen_drafts, [](const ListenDraft& listen) { return listen.tcp_node == nullptr; });
+    if (http && document_.find("route") == nullptr) {
+      report_.error(whole, "there is no [[route]], so every request would be answered with 404",
+                    "add [[route]] with upstream = \"name\"");
+    }
+    if (!http && !draft_.route_drafts.empty()) {
+      report_.warning(draft_.route_drafts.front().node->place,
+                      "routes are not used, for every listener is plain TCP");
+    }
+  }
+
+  Report& report_;
+  Draft& draft_;
+  const Node& document_;
+  std::vector<std::string_view> names_;
+  std::set<std::string> used_;
+};
+
+}  // namespace
+
+void check_draft(Report& report, Draft& draft, const Node& document) {
+  Checks(report, draft, document).run();
+}
+
+std::string default_route_name(const Match& match) {
+  std::string name = match.hosts.empty() ? "" : match.hosts.front();
+  if (!match.paths.empty()) name += show_path(match.paths.front());
+  return name.empty() ? "*" : name;
+}
+
+}  // namespace weir::config

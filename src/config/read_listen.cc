@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// [[listen]] and [upstream.NAME].
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "config/address.h"
+#include "config/read.h"
+#include "config/read_value.h"
+
+namespace weir::config {
+
+void read_listen_address(Report& report, const Node& node, const Setting& setting,
+                         ListenDraft& into) {
+  if (node.is(Node::Kind::integer)) {
+    return report.error(node.place, "\"address\" must be a string, not a number",
+                        fmt::format("write \":{}\"", node.integer));
+  }
+  if (!expect(report, node, Node::Kind::string, setting)) return;
+  auto address = parse_address(node.text);
+  if (!address) return report.error(node.place, std::move(address.error()));
+  into.address = *std::move(address);
+  into.address_node = &node;
+}
+
+void read_listen_tcp(Report& report, const Node& node, const Setting& setting, ListenDraft& into) {
+  into.tcp_node = &node;
+  if (node.is(Node::Kind::string)) {
+    return report.error(node.place, "\"tcp\" must be a table, not a string",
+                        fmt::format("write tcp = {{ upstream = \"{}\" }}", node.text));
+  }
+  if (expect(report, node, Node::Kind::table, setting)) {
+    read_section(report, node, Section::tcp, &into);
+  }
+}
+
+void read_tcp_upstream(Report& report, const Node& node, const Setting& setting,
+                       ListenDraft& into) {
+  read_value(report, node, setting, into.tcp_upstream);
+  into.upstream_node = &node;
+}
+
+void read_listen_unix_mode(Report& report, const Node& node, const Setting& setting,
+                           ListenDraft& into) {
+  if (!expect(report, node, Node::Kind::string, setting)) return;
+  unsigned mode = 0;
+  const char* end = node.text.data() + node.text.size();
+  const auto [stop, error] = std::from_chars(node.text.data(), end, mode, 8);
+  if (error != std::errc{} || stop != end || mode > 0777) {
+    return report.error(node.place, fmt::format("\"{}\" is not a file mode", node.text),
+                        "write it in octal, as in \"0660\"");
+  }
+  into.unix_mode = mode;
+}
+
+void read_server_address(Report& report, const Node& node, const Setting& setting, Server& into) {
+  if (!expect(report, node, Node::Kind::string, setting)) return;
+  auto address = parse_address(node.text, AddressUse::server);
+  if (!address) return report.error(node.place, std::move(address.error()));
+  into.address = *std::move(address);
+}
+
+void read_upstream_servers(Report& report, const Node& node, const Setting& setting,
+                           UpstreamDraft& into) {
+  if (!expect(report, node, Node::Kind::array, setting)) return;
+  for (const Node& item : node.items) {
+    Server server;
+    if (item.is(Node::Kind::string)) {
+      read_server_address(report, item, *find_setting(Section::server, "address"), server);
+    } else if (item.is(Node::Kind::table)) {
+      read_section(report, item, Section::server, &server);
+    } else {
+      report.error(item.place, fmt::format("a server must be a string or a table, not {}",
+                                           kind_name(item.kind)));
+      continue;
+    }
+    const bool known = std::ranges::any_of(
+        into.servers, [&](const Server& other) { return other.address == server.address; });
+    if (known && !report.failed()) {
+      report.warning(item.place, fmt::format("server {} is listed twice", server.address.text()),
+                     "use weight for a larger share");
+    }
+    into.servers.push_back(std::move(server));
+  }
+  if (node.items.empty()) report.error(node.place, "an upstream needs at least one server");
+}
+
+}  // namespace weir::config
