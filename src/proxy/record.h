@@ -14,6 +14,8 @@
 
 namespace weir::proxy {
 
+struct RouteCounts;
+
 struct Record {
   WallTime started;
   std::string_view protocol;         ///< "HTTP/1.1", "HTTP/1.0", "TCP"
@@ -29,8 +31,7 @@ struct Record {
   std::string_view route;            ///< "" when none matched
   std::string_view upstream;
   std::string_view server;           ///< the address that was used last
-  std::uint16_t route_index = 0;     ///< slot of the metrics; see Metrics
-  std::uint16_t upstream_index = 0;
+  RouteCounts* route_counts = nullptr;
   int status = 0;                    ///< sent to the client; 0: none was
   Cause cause = Cause::none;
   int retries = 0;

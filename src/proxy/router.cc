@@ -162,7 +162,9 @@ bool Router::conditions_hold(const config::Match& match, const http::RequestHead
     if (!value_holds(rule, field != nullptr ? &value : nullptr)) return false;
   }
   for (const config::ValueMatch& rule : match.queries) {
-    const bool present = http::query_value(head.query, rule.name, value);
+    const std::optional<std::string_view> found = http::query_value(head.query, rule.name, value);
+    if (found && found->data() != value.data()) value.assign(*found);
+    const bool present = found.has_value();
     if (!value_holds(rule, present ? &value : nullptr)) return false;
   }
   return true;

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/exchange.h"
+
+#include <fmt/format.h>
+
+#include "http/uri.h"
+#include "proxy/observe.h"
+
+namespace weir::proxy {
+
+Exchange::Exchange(Context& context, const http::RequestHead& head, BodyReader& body,
+                   Responder& responder, const ClientFacts& client, Instant started)
+    : context_(context),
+      snapshot_(context.snapshot),
+      head_(head),
+      body_(body),
+      responder_(responder),
+      client_(client),
+      started_(started),
+      started_wall_(context.loop.wall_time()),
+      uploads_(context.loop.queue) {
+  context_.metrics.requests_active.add();
+}
+
+Exchange::~Exchange() { context_.metrics.requests_active.sub(); }
+
+Task<> Exchange::run() {
+  match_route();
+  steps_ = run_request_steps(head_, client_, *route_, snapshot_->config(), context_.random, arena_);
+  if (route_->settings == nullptr) {
+    co_await fail_with({Code::refused, Cause::no_route, 0, "route"});
+  } else if (const auto& fixed = route_->settings->respond; fixed) {
+    co_await respond_fixed(fixed->status, fixed->content_type, fixed->body);
+  } else if (const auto& to = route_->settings->redirect; to) {
+    co_await redirect(*to);
+  } else {
+    co_await forward();
+  }
+  log();
+}
+
+void Exchange::match_route() {
+  std::string space;
+  route_ = &snapshot_->route(head_, http::normalize_path(head_.path, space));
+}
+
+// Sends the request, to another server if that is safe, and forwards what comes back.
+Task<> Exchange::forward() {
+  for (;;) {
+    Result<void> answered = co_await attempt();
+    if (answered) break;
+    co_await finish_upload(Upload::cancel);
+    lease_.release(false);
+    const Error error = aborted_.where != nullptr ? aborted_ : answered.error();
+    if (!may_retry(error)) {
+      co_await fail_with(error);
+      co_return;
+    }
+    ++retries_;
+    route_->upstream->counts().retries.add();
+  }
+  if (response_.status == 101) {
+    co_await tunnel();
+  } else {
+    co_await respond_from_upstream();
+  }
+}
+
+// One server: lease a connection, send the request, read the head of the final response.
+Task<Result<void>> Exchange::attempt() {
+  Upstream& upstream = *route_->upstream;
+  if (!fresh_) endpoint_ = upstream.pick({tried_.data(), tried_count_});
+  if (endpoint_ == nullptr) {
+    co_return fail(upstream.unresolved() ? Cause::upstream_unresolved : Cause::upstream_unavailable,
+                   "pick");
+  }
+  const Instant begun = context_.loop.now();
+  Result<UpstreamLease> lease =
+      co_await UpstreamLease::acquire(upstream, endpoint_, context_.loop, fresh_);
+  if (!lease) {
+    upstream.failed(*endpoint_, lease.error());
+    if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
+    fresh_ = false;
+    co_return fail(connect_fault(lease.error()));
+  }
+  lease_ = std::move(*lease);
+  if (!lease_->reused()) connect_ = context_.loop.now() - begun;
+  if (aborted_.where != nullptr) co_return fail(aborted_);
+  co_await send_request();
+  Result<void> head = co_await read_response_head();
+  co_return head;
+}
+
+// A request without a body leaves at once. A body is sent beside reading the response, which may come
+// before the body's end.
+Task<> Exchange::send_request() {
+  lease_->start(head_, steps_.target, steps_.edits, !head_.upgrade.empty());
+  sent_at_ = context_.loop.now();
+  if (!head_.body.empty()) {
+    upload_done_ = false;
+    uploads_.spawn(&Exchange::upload, this);
+    co_return;
+  }
+  // If this fails the reason, perhaps a response, is in what the server has sent.
+  ignore(co_await lease_->finish({}, nullptr), "the head will tell");
+  lease_->request_sent();
+}
+
+Task<> Exchange::upload(Exchange* self) {
+  Result<void> flushed;
+  // The head goes ahead: the body may take its time, or wait for "100 Continue".
+  if (!self->body_.ready() || self->head_.expect_continue) flushed = co_await self->lease_->flush();
+  if (flushed) {
+    self->upload_result_ =
+        co_await pump(self->body_, *self->lease_, self->context_.loop, self->context_.pipes);
+  } else {
+    self->upload_result_ = {Pumped::Side::writer, flushed.error()};
+  }
+  self->upload_done_ = true;
+  self->sent_at_ = self->context_.loop.now();
+  if (self->upload_result_.failed == Pumped::Side::reader) {
+    // The client's fault: what the server made of half a request is of no use.
+    const Error error = self->upload_result_.error;
+    if (error.code != Code::cancelled) self->abort_upstream(error);
+  } else {
+    self->lease_->request_sent();  // a writer that failed: the server may have answered already
+  }
+}
+
+Task<Result<void>> Exchange::read_response_head() {
+  for (;;) {
+    Result<void> read = co_await lease_->read_head(head_.method, response_);
+    if (!read) co_return fail(head_fault(read.error()));
+    const int status = response_.status;
+    if (first_byte_.count() < 0) first_byte_ = context_.loop.now() - sent_at_;
+    if (status >= 200) break;
+    if (status == 101) {
+      if (!head_.upgrade.empty()) break;
+      co_return fail(Cause::upstream_bad_response, "unasked 101");
+    }
+    // A client that cannot be told goes on waiting, as it would have.
+    ignore(co_await responder_.inform(response_), "a client that left is noticed elsewhere");
+    if (aborted_.where != nullptr) co_return fail(aborted_);
+  }
+  route_->upstream->worked(*endpoint_);
+  UpstreamCounts& counts = route_->upstream->counts();
+  counts.by_class[static_cast<std::size_t>(response_.status / 100)].add();
+  counts.first_byte.observe(first_byte_);
+  co_return Result<void>{};
+}
+
+// Nothing reached the server, or a kept connection was closed before it can have seen the request and
+// the method may be sent again (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
+bool Exchange::may_retry(const Error& error) {
+  if (aborted_.where != nullptr || retries_ + 1 >= static_cast<int>(kAttemptsMax)) return false;
+  if (lease_fault_ == LeaseFault::connect) return true;
+  if (lease_fault_ == LeaseFault::kept_connection && !fresh_ && idempotent(head_.method) &&
+      head_.body.empty()) {
+    ignore(error, "the cause of a connection that nobody used");
+    fresh_ = true;
+    return true;
+  }
+  return false;
+}
+
+Error Exchange::connect_fault(Error error) {
+  lease_fault_ = LeaseFault::connect;
+  switch (error.code) {
+    case Code::refused: return error.as(Cause::upstream_refused);
+    case Code::timed_out: return error.as(Cause::upstream_connect_timeout);
+    case Code::no_descriptors: return error.as(Cause::overload_connections);
+    case Code::closed:
+    case Code::reset:
+    case Code::cancelled:
+    case Code::unreachable:
+    case Code::no_memory:
+    case Code::unresolved:
+    case Code::malformed:
+    case Code::os: return error.as(Cause::upstream_unreachable);
+  }
+  WEIR_UNREACHABLE("code");
+}
+
+Error Exchange::head_fault(Error error) {
+  const bool gone = error.code == Code::closed || error.code == Code::reset;
+  lease_fault_ = gone && lease_->reused() && !lease_->head_started() ? LeaseFault::kept_connection
+                                                                     : LeaseFault::server;
+  if (aborted_.where != nullptr) return aborted_;
+  if (upload_done_ && upload_result_.failed == Pumped::Side::writer &&
+      upload_result_.error.code == Code::timed_out) {
+    return error.as(Cause::upstream_write_timeout);
+  }
+  if (error.cause != Cause::none) return error;
+  switch (error.code) {
+    case Code::timed_out: return error.as(Cause::upstream_head_timeout);
+    case Code::closed: return error.as(Cause::upstream_closed);
+    case Code::no_memory: return error.as(Cause::overload_memory);
+    case Code::malformed: return error.as(Cause::upstream_bad_response);
+    case Code::reset:
+    case Code::cancelled:
+    case Code::refused:
+    case Code::unreachable:
+    case Code::no_descriptors:
+    case Code::unresolved:
+    case Code::os: return error.as(Cause::upstream_reset);
+  }
+  WEIR_UNREACHABLE("code");
+}
+
+Task<> Exchange::respond_from_upstream() {
+  status_ = response_.status;
+  const bool keep_alive = response_.keep_alive;
+  responder_.start(response_, route_->response_edits, response_.body);
+  lease_->unpin_head();
+  const Pumped pumped =
+      co_await pump(lease_->body(), responder_, context_.loop, context_.pipes);
+  if (pumped.failed != Pumped::Side::none || aborted_.where != nullptr) {
+    const Error error = aborted_.where != nullptr           ? aborted_
+                        : pumped.failed == Pumped::Side::reader ? pumped.error
+                                                                : client_fault(pumped.error);
+    cause_ = error.cause;
+    responder_.abort(error);
+    co_await finish_upload(Upload::cancel);
+    lease_.release(false);
+    co_return;
+  }
+  // The response may be complete before the request is. A server that keeps the connection may still
+  // want the rest; one that closes it does not.
+  co_await finish_upload(keep_alive ? Upload::wait : Upload::cancel);
+  lease_.release(keep_alive && upload_result_.failed == Pumped::Side::none);
+}
+
+// After 101 both directions are raw bytes, each ended by its sender (a half-close).
+Task<> Exchange::tunnel() {
+  status_ = 101;
+  const Millis idle = snapshot_->config().timeouts.tunnel_idle;
+  activity_.moved = context_.loop.now();
+  context_.metrics.tunnels_active.add();
+  responder_.start_tunnel(response_, route_->response_edits, activity_, idle);
+  lease_->begin_tunnel(activity_, idle);
+  Result<void> flushed = co_await responder_.flush();
+  if (flushed) {
+    upload_done_ = false;
+    uploads_.spawn(&Exchange::upload_tunnel, this);
+    const Pumped down = co_await pump(lease_->body(), responder_, context_.loop, context_.pipes);
+    if (down.failed != Pumped::Side::none) {
+      const bool reader = down.failed == Pumped::Side::reader;
+      end_tunnel(reader ? down.error : client_fault(down.error));
+    }
+    co_await uploads_.join();
+  } else {
+    end_tunnel(client_fault(flushed.error()));
+  }
+  context_.metrics.tunnels_active.sub();
+  lease_.release(false);
+}
+
+Task<> Exchange::upload_tunnel(Exchange* self) {
+  const Pumped up = co_await pump(self->body_, *self->lease_, self->context_.loop,
+                                  self->context_.pipes);
+  self->upload_done_ = true;
+  if (up.failed != Pumped::Side::none) {
+    const bool reader = up.failed == Pumped::Side::reader;
+    self->end_tunnel(reader ? up.error : up.error.as(Cause::upstream_truncated));
+  }
+}
+
+void Exchange::end_tunnel(Error error) {
+  if (cause_ != Cause::none) return;  // one direction has said why; the other follows
+  if (aborted_.where != nullptr) error = aborted_;
+  cause_ = error.cause;
+  responder_.abort(error);
+  abort_upstream(error);
+}
+
+Task<> Exchange::finish_upload(Upload how) {
+  if (!upload_done_ && how == Upload::cancel) {
+    const Error why{Code::cancelled, Cause::none, 0, "upload"};
+    responder_.cancel_body(why);
+    lease_->cancel(why);
+  }
+  if (!upload_done_) co_await uploads_.join();
+}
+
+Task<> Exchange::respond_fixed(int status, std::string_view content_type, std::string_view body) {
+  http::ResponseHead head;
+  head.status = status;
+  const bool bodiless = status == 204 || status == 304 || head_.method == http::Method::head;
+  if (!content_type.empty() && !body.empty()) {
+    head.fields.push_back({"Content-Type", content_type, http::FieldId::content_type});
+  }
+  if (const Cause cause = cause_; cause != Cause::none && snapshot_->config().cause_header) {
+    head.fields.push_back({"weir-cause", describe(cause).name});
+  }
+  status_ = status;
+  if (bodiless) {
+    if (status != 204 && status != 304) {
+      const std::string_view length = arena_.copy(fmt::format_int(body.size()).c_str());
+      head.fields.push_back({"Content-Length", length, http::FieldId::content_length});
+    }
+    responder_.start(head, route_->response_edits, http::BodyLength::none());
+    body = {};
+  } else {
+    responder_.start(head, route_->response_edits, http::BodyLength::known(body.size()));
+  }
+  if (Result<void> sent = co_await responder_.finish(body, nullptr); !sent) {
+    const Error error = aborted_.where != nullptr ? aborted_ : client_fault(sent.error());
+    if (cause_ == Cause::none) cause_ = error.cause;
+    responder_.abort(error);
+  }
+}
+
+Task<> Exchange::redirect(const config::Redirect& redirect) {
+  http::ResponseHead head;
+  head.status = status_ = redirect.status;
+  const std::string_view to = redirect_target(redirect.to, head_, client_.scheme, arena_);
+  head.fields.push_back({"Location", to, http::FieldId::location});
+  responder_.start(head, route_->response_edits, http::BodyLength::known(0));
+  if (Result<void> sent = co_await responder_.finish({}, nullptr); !sent) {
+    cause_ = client_fault(sent.error()).cause;
+    responder_.abort(sent.error());
+  }
+}
+
+// Answers with the cause if the client can still be answered, otherwise makes the end visible.
+Task<> Exchange::fail_with(Error error) {
+  cause_ = error.cause == Cause::none ? Cause::internal : error.cause;
+  const CauseText& text = describe(cause_);
+  const bool client_there = text.http_status != 0 && cause_ != Cause::client_closed;
+  if (responder_.started() || !client_there) {
+    responder_.abort(error);
+    co_return;
+  }
+  const std::string body =
+      fmt::format("{} {}\n\n{}: {}\n", text.http_status, http::reason_phrase(text.http_status),
+                  text.name, text.what);
+  co_await respond_fixed(text.http_status, "text/plain; charset=utf-8", body);
+}
+
+Error Exchange::client_fault(Error error) const {
+  if (error.cause != Cause::none) return error;
+  return error.as(error.code == Code::timed_out ? Cause::client_write_timeout
+                                                : Cause::client_closed);
+}
+
+void Exchange::abort_upstream(Error why) {
+  if (aborted_.where == nullptr) {
+    aborted_ = why;
+    if (aborted_.where == nullptr) aborted_.where = "abort";
+  }
+  if (lease_) lease_->cancel(why);
+}
+
+void Exchange::abort(Error why) {
+  abort_upstream(why);
+  responder_.cancel_body(why);
+}
+
+void Exchange::log() {
+  Record record;
+  record.started = started_wall_;
+  record.protocol = head_.version == http::Version::http10 ? "HTTP/1.0" : "HTTP/1.1";
+  record.peer = &client_.peer;
+  record.client = steps_.client;
+  record.method = head_.method_name;
+  record.host = head_.authority;
+  record.target = head_.target;
+  const auto value = [&](http::FieldId id) {
+    const http::Field* field = head_.fields.find(id);
+    return field == nullptr ? std::string_view{} : field->value;
+  };
+  if (context_.log != nullptr) {
+    record.user_agent = value(http::FieldId::user_agent);
+    record.referer = value(http::FieldId::referer);
+  }
+  record.request_id = steps_.request_id;
+  if (route_->settings != nullptr) record.route = route_->settings->name;
+  record.route_counts = route_->counts;
+  if (route_->upstream != nullptr) record.upstream = route_->upstream->name();
+  if (endpoint_ != nullptr) record.server = endpoint_->name;
+  record.status = responder_.started() ? status_ : 0;
+  record.cause = cause_;
+  record.retries = retries_;
+  record.bytes_received = responder_.bytes_received();
+  record.bytes_sent = responder_.bytes_sent();
+  record.duration = context_.loop.now() - started_;
+  record.connect = connect_;
+  record.first_byte = first_byte_;
+  observe(context_, record);
+}
+
+}  // namespace weir::proxy

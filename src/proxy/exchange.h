@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One request and its response: match the route, run its request steps, pick a server, lease a
+// connection, send the request while reading the response, run its response steps, forward until both
+// ends are finished, log once. The same for every protocol: HTTP/1 (h1_server.h) makes exchanges today,
+// HTTP/2 and 3 will, and nothing here knows which it was.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "async/scope.h"
+#include "proxy/h1_client.h"
+#include "proxy/request_steps.h"
+#include "proxy/pump.h"
+#include "proxy/snapshot.h"
+
+namespace weir::proxy {
+
+/// The means to answer one request. Implemented by each protocol; outlives the exchange.
+class Responder : public BodyWriter {
+ public:
+  /// Sends an informational response (1xx but 101) now; protocols that cannot carry it ignore it.
+  virtual Task<Result<void>> inform(const http::ResponseHead& head) = 0;
+  /// Begins the response; its head leaves with the first bytes of the body. Once per exchange.
+  virtual void start(const http::ResponseHead& head, std::span<const http::HeadEdit> edits,
+                     const http::BodyLength& length) = 0;
+  /// Begins a 101 response, after which request body and response body are the tunnel's raw bytes.
+  virtual void start_tunnel(const http::ResponseHead& head, std::span<const http::HeadEdit> edits,
+                            Activity& activity, Millis idle) = 0;
+  [[nodiscard]] virtual bool started() const = 0;
+  /// The response can not be completed: makes that visible to the client.
+  virtual void abort(Error why) = 0;
+  /// Ends a read of the request body that is under way.
+  virtual void cancel_body(Error why) = 0;
+  [[nodiscard]] virtual std::uint64_t bytes_sent() const = 0;
+  [[nodiscard]] virtual std::uint64_t bytes_received() const = 0;
+};
+
+class Exchange {
+ public:
+  /// `head`, `body` and `responder` belong to the protocol's connection and outlive the exchange.
+  Exchange(Context& context, const http::RequestHead& head, BodyReader& body, Responder& responder,
+           const ClientFacts& client, Instant started);
+  ~Exchange();
+
+  Task<> run();
+
+  /// Ends it early (the client left, the drain took too long): every wait completes, run() returns.
+  void abort(Error why);
+
+ private:
+  static constexpr std::size_t kAttemptsMax = 4;
+
+  enum class Upload : std::uint8_t { wait, cancel };
+  /// Where an attempt failed, which decides whether it may be repeated.
+  enum class LeaseFault : std::uint8_t { none, connect, kept_connection, server };
+
+  // The steps, in order.
+  void match_route();
+  Task<> forward();
+  Task<Result<void>> attempt();
+  Task<> send_request();
+  Task<Result<void>> read_response_head();
+  Task<> respond_from_upstream();
+  Task<> tunnel();
+  Task<> respond_fixed(int status, std::string_view content_type, std::string_view body);
+  Task<> redirect(const config::Redirect& redirect);
+  Task<> fail_with(Error error);
+  void log();
+
+  static Task<> upload(Exchange* self);
+  static Task<> upload_tunnel(Exchange* self);
+  Task<> finish_upload(Upload how);
+  void end_tunnel(Error error);
+  void abort_upstream(Error why);
+  [[nodiscard]] bool may_retry(const Error& error);
+  Error connect_fault(Error error);
+  Error head_fault(Error error);
+  [[nodiscard]] Error client_fault(Error error) const;
+
+  Context& context_;
+  std::shared_ptr<Snapshot> snapshot_;
+  const http::RequestHead& head_;
+  BodyReader& body_;
+  Responder& responder_;
+  const ClientFacts& client_;
+  Instant started_;
+  WallTime started_wall_;
+
+  const RouteEntry* route_ = nullptr;
+  Arena arena_;
+  RequestSteps steps_;
+
+  std::array<const Endpoint*, kAttemptsMax> tried_{};
+  std::size_t tried_count_ = 0;
+  int retries_ = 0;
+  bool fresh_ = false;  // the next attempt uses a new connection
+  LeaseFault lease_fault_ = LeaseFault::none;
+  UpstreamLease lease_;
+  std::shared_ptr<Endpoint> endpoint_;
+  http::ResponseHead response_;
+  Scope uploads_;
+  Pumped upload_result_;
+  bool upload_done_ = true;
+  Activity activity_;
+
+  int status_ = 0;
+  Cause cause_ = Cause::none;
+  Error aborted_{};  // where != nullptr: by abort()
+  Instant sent_at_{};
+  Micros first_byte_{-1};
+  Micros connect_{-1};
+};
+
+}  // namespace weir::proxy

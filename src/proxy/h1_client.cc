@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/h1_client.h"
+
+#include <utility>
+
+namespace weir::proxy {
+
+H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket)
+    : upstream_(upstream),
+      endpoint_(std::move(endpoint)),
+      stream_(upstream.context().loop, socket),
+      input_(stream_),
+      head_text_(upstream.context().texts.take()),
+      reader_(input_, &stream_, kUpstreamBody),
+      writer_(stream_, &stream_, head_text_),
+      created_(upstream.context().loop.now()) {}
+
+H1Client::~H1Client() {
+  upstream_.context().texts.give(std::move(head_text_));
+  stream_.close(io::Stream::Close::orderly);
+}
+
+void H1Client::begin_exchange() {
+  ++requests_;
+  head_started_ = false;
+  sent_ = false;
+  WEIR_ASSERT(head_text_.empty());
+}
+
+void H1Client::start(const http::RequestHead& head, std::string_view target,
+                     std::span<const http::HeadEdit> edits, bool upgrade) {
+  if (head_text_.capacity() == 0) head_text_ = upstream_.context().texts.take();
+  http::Framing framing;
+  framing.body = head.body;
+  if (upgrade) framing.upgrade = head.upgrade;
+  http::encode_request(head_text_, head, target, edits, framing);
+  writer_.begin(head.body, upstream_.timeouts().upstream_write);
+}
+
+void H1Client::request_sent() {
+  sent_ = true;
+  idle_since_ = upstream_.context().loop.now();
+  input_.set_deadline(upstream_.head_timeout());
+}
+
+Task<Result<void>> H1Client::read_head(http::Method method, http::ResponseHead& head) {
+  const http::HeadLimits limits = upstream_.head_limits();
+  input_.unpin();
+  std::size_t scanned = 0;
+  for (;;) {
+    if (!input_.view().empty()) {
+      head_started_ = true;
+      const Result<std::size_t> size =
+          http::parse_response_head(input_.view(), limits, method, scanned, head);
+      if (!size) co_return fail(size.error());
+      if (*size > 0) {
+        input_.pin(*size);
+        reader_.begin(head.body, limits, upstream_.timeouts().upstream_body);
+        co_return Result<void>{};
+      }
+    }
+    // The limit is a total from the end of the request; before that the server need not answer.
+    Millis stall{0};
+    if (sent_) {
+      const Instant due = idle_since_ + upstream_.head_timeout();
+      stall = std::chrono::duration_cast<Millis>(due - input_.now());
+      if (stall.count() <= 0) co_return fail(Code::timed_out, "head");
+    }
+    Result<bool> more = co_await input_.more_behind(limits.head_size + kWindowHead, stall);
+    if (!more) co_return fail(more.error());
+    if (!*more) co_return fail(Code::closed, "head");
+  }
+}
+
+void H1Client::begin_tunnel(Activity& activity, Millis idle) {
+  reader_.begin_tunnel(activity, idle);
+  writer_.begin_tunnel(activity, idle);
+}
+
+bool H1Client::fit(Instant now) const {
+  const config::Upstream& settings = upstream_.settings();
+  if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
+  if (settings.requests_max > 0 && requests_ >= settings.requests_max) return false;
+  return !endpoint_->retired;
+}
+
+std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endpoint) {
+  const Instant now = upstream.context().loop.now();
+  while (!endpoint.idle.empty()) {
+    H1Client& client = endpoint.idle.front();
+    if (client.input_.arrived() || !client.fit(now)) {
+      client.discard_idle();
+      continue;
+    }
+    client.ListNode<H1Client>::unlink();
+    --endpoint.idle_count;
+    upstream.counts().idle.sub();
+    client.input_.watch(nullptr);
+    client.input_.set_deadline(Millis(0));
+    client.begin_exchange();
+    return std::unique_ptr<H1Client>(&client);
+  }
+  return nullptr;
+}
+
+void H1Client::give_back(std::unique_ptr<H1Client> client, bool response_keep_alive) {
+  Upstream& upstream = client->upstream_;
+  Endpoint& endpoint = *client->endpoint_;
+  const Instant now = upstream.context().loop.now();
+  client->input_.unpin();
+  // Bytes behind the response, an early end, a body half read: nothing doubtful is used again.
+  const bool clean = response_keep_alive && client->reader_.complete() &&
+                     client->writer_.complete() && client->input_.view().empty() &&
+                     !client->input_.arrived() && client->fit(now);
+  if (!clean || endpoint.idle_count >= upstream.settings().idle_max) return;
+  H1Client& kept = *client.release();
+  upstream.context().texts.give(std::exchange(kept.head_text_, std::string()));
+  endpoint.idle.push_front(kept);
+  ++endpoint.idle_count;
+  upstream.counts().idle.add();
+  kept.input_.watch(&kept);
+  kept.input_.arm(kWindowHead);
+  kept.input_.set_deadline(upstream.settings().idle_timeout);
+}
+
+void H1Client::discard_idle() {
+  WEIR_ASSERT(ListNode<H1Client>::linked());
+  ListNode<H1Client>::unlink();
+  --endpoint_->idle_count;
+  upstream_.counts().idle.sub();
+  delete this;  // the pool owned it
+}
+
+UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
+  if (this != &other) {
+    release(false);
+    client_ = std::move(other.client_);
+  }
+  return *this;
+}
+
+Task<Result<UpstreamLease>> UpstreamLease::acquire(Upstream& upstream,
+                                                   std::shared_ptr<Endpoint> endpoint,
+                                                   io::Loop& loop, bool fresh) {
+  UpstreamLease lease;
+  if (!fresh) lease.client_ = H1Client::take_idle(upstream, *endpoint);
+  if (lease.client_ != nullptr) {
+    upstream.counts().reuses.add();
+  } else {
+    Result<io::Socket*> socket =
+        co_await io::connect(loop, endpoint->address, upstream.connect_timeout());
+    if (!socket) co_return fail(socket.error());
+    upstream.counts().connects.add();
+    lease.client_.reset(new H1Client(upstream, endpoint, *socket));
+    lease.client_->begin_exchange();
+  }
+  ++endpoint->active;
+  upstream.counts().active.add();
+  co_return lease;
+}
+
+void UpstreamLease::release(bool reusable) {
+  if (client_ == nullptr) return;
+  --client_->endpoint().active;
+  client_->upstream().counts().active.sub();
+  H1Client::give_back(std::move(client_), reusable);
+  client_.reset();
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/h1_server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "proxy/observe.h"
+
+namespace weir::proxy {
+namespace {
+
+// What is read and thrown away of a request body that nobody wants, so that the connection can be used
+// again: less than a new connection costs.
+constexpr std::uint64_t kDrainBytesMax = 64_KiB;
+// At the start of a drain an idle client may be about to send: it is still answered for so long.
+constexpr Millis kDrainIdle{1000};
+constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
+
+}  // namespace
+
+H1Server::H1Server(Context& context, io::Socket* socket, const io::Peer& peer, Handler* handler)
+    : Timer([](Timer& timer) { static_cast<H1Server&>(timer).on_timer(); }),
+      context_(context),
+      stream_(context.loop, socket),
+      input_(stream_),
+      handler_(handler),
+      peer_text_(peer.text()) {
+  facts_.peer = peer;
+  facts_.peer_text = peer_text_;
+  context_.metrics.connections_active.add();
+}
+
+H1Server::~H1Server() { context_.metrics.connections_active.sub(); }
+
+Task<> H1Server::serve() {
+  for (;;) {
+    const Next next = co_await read_request();
+    if (next == Next::end) break;
+    const Next after = co_await end_request();
+    if (after == Next::end) break;
+    if (++requests_ % kTurnRequestsMax == 0) co_await yield(context_.loop.queue);
+  }
+  const bool reset = request_ != nullptr && request_->needs_reset();
+  if (unread_input_ && !reset) co_await linger();
+  request_.reset();
+  stream_.close(reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+}
+
+// Waits for a request and runs it to its end.
+Task<H1Server::Next> H1Server::read_request() {
+  const config::Timeouts& timeouts = context_.snapshot->config().timeouts;
+  if (input_.bytes().empty()) {
+    const Millis idle = draining_ || context_.draining ? kDrainIdle
+                        : requests_ == 0               ? timeouts.client_head
+                                                       : timeouts.client_idle;
+    Result<bool> more = co_await input_.more(kWindowHead, idle);
+    if (!more || !*more) co_return Next::end;  // nobody asked anything: nothing to answer or log
+  }
+  const Instant begun = context_.loop.now();
+  request_.reset(new H1Request(stream_, input_, context_));
+  const Next head = co_await read_rest_of_head(begun);
+  if (head == Next::end) co_return Next::end;
+  co_await handle_request(begun);
+  co_return Next::request;
+}
+
+Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
+  const std::shared_ptr<Snapshot> snapshot = context_.snapshot;
+  const http::HeadLimits limits = snapshot->head_limits();
+  const Instant due = begun + snapshot->config().timeouts.client_head;
+  std::size_t scanned = 0;
+  for (;;) {
+    const Result<std::size_t> size =
+        http::parse_request_head(input_.view(), limits, scanned, request_->head);
+    if (!size) {
+      co_await refuse(size.error().cause, begun);
+      co_return Next::end;
+    }
+    if (*size > 0) {
+      input_.pin(*size);
+      co_return Next::request;
+    }
+    const auto left = std::chrono::duration_cast<Millis>(due - context_.loop.now());
+    const Millis stall = std::max(left, Millis(1));  // the head's time is a total
+    Result<bool> more = co_await input_.more_behind(limits.head_size + kWindowHead, stall);
+    if (more && *more) continue;
+    if (!more && more.error().code == Code::timed_out) {
+      co_await refuse(Cause::client_head_timeout, begun);
+    } else if (!more && more.error().code == Code::no_memory) {
+      co_await refuse(Cause::overload_memory, begun);
+    }
+    co_return Next::end;
+  }
+}
+
+Task<> H1Server::handle_request(Instant begun) {
+  const std::shared_ptr<Snapshot> snapshot = context_.snapshot;
+  const config::Config& config = snapshot->config();
+  http::RequestHead& head = request_->head;
+  request_->reader.begin(head.body, snapshot->head_limits(), config.timeouts.client_body);
+  const std::size_t requests_max = config.limits.requests_per_connection;
+  if (requests_max > 0 && requests_ + 1 >= requests_max) request_->refuse_reuse();
+  if (config.limits.body_size > 0) {
+    if (head.body.kind == http::BodyLength::Kind::known &&
+        head.body.bytes > config.limits.body_size) {
+      co_await refuse(Cause::body_too_large, begun);
+      co_return;
+    }
+    request_->reader.limit(config.limits.body_size, Cause::body_too_large);
+  }
+  input_.watch(this);
+  if (head.body.empty()) input_.arm(kWindowHead);
+  if (handler_ != nullptr) {
+    co_await handler_->handle(head, request_->reader, *request_);
+  } else {
+    Exchange exchange(context_, head, request_->reader, *request_, facts_, begun);
+    exchange_ = &exchange;
+    co_await exchange.run();
+    exchange_ = nullptr;
+  }
+  Timer::disarm();
+  input_.watch(nullptr);
+}
+
+// Makes the connection ready for the next request, or says that it cannot be.
+Task<H1Server::Next> H1Server::end_request() {
+  const bool body_left = !request_->reader.complete();
+  if (!request_->reusable() || context_.draining || draining_) {
+    unread_input_ = body_left || !input_.bytes().empty();
+    co_return Next::end;
+  }
+  if (body_left) {
+    std::uint64_t drained = 0;
+    while (!request_->reader.complete() && drained <= kDrainBytesMax) {
+      Result<Piece> piece = co_await request_->reader.read();
+      if (!piece) break;
+      drained += piece->bytes.size();
+    }
+    if (!request_->reader.complete()) {
+      unread_input_ = true;
+      co_return Next::end;
+    }
+  }
+  request_.reset();
+  input_.unpin();
+  co_return Next::request;
+}
+
+// Answers a request that did not become an exchange. The connection ends: where the next request would
+// begin is not known, or the client is not to be trusted with it.
+Task<> H1Server::refuse(Cause cause, Instant begun) {
+  const CauseText& text = describe(cause);
+  const config::Config& config = context_.snapshot->config();
+  const std::string body =
+      fmt::format("{} {}\n\n{}: {}\n", text.http_status, http::reason_phrase(text.http_status),
+                  text.name, text.what);
+  http::ResponseHead head;
+  head.status = text.http_status;
+  head.fields.push_back({"Content-Type", "text/plain; charset=utf-8", http::FieldId::content_type});
+  if (config.cause_header) head.fields.push_back({"weir-cause", text.name});
+  request_->refuse_reuse();
+  request_->start(head, {}, http::BodyLength::known(body.size()));
+  Result<void> sent = co_await request_->finish(body, nullptr);
+  ignore(sent, "the client may be gone; what was wrong with it is logged either way");
+  unread_input_ = true;
+  if (handler_ != nullptr) co_return;
+
+  Record record;
+  record.started = context_.loop.wall_time();
+  record.protocol = request_->head.version == http::Version::http10 ? "HTTP/1.0" : "HTTP/1.1";
+  record.peer = &facts_.peer;
+  record.client = facts_.peer_text;
+  record.method = request_->head.method_name;
+  record.host = request_->head.authority;
+  record.target = request_->head.target;
+  record.route_counts = context_.snapshot->none.counts;
+  record.status = text.http_status;
+  record.cause = cause;
+  record.bytes_sent = request_->bytes_sent();
+  record.duration = context_.loop.now() - begun;
+  observe(context_, record);
+}
+
+// Lets the client read the last response: what it still sends is read and dropped for a while, because
+// closing with unread input resets the connection and may destroy the response. RFC 9112 section 9.6.
+Task<> H1Server::linger() {
+  stream_.shutdown_write();
+  const Instant due = context_.loop.now() + Millis(kLingerMillis);
+  std::size_t dropped = input_.bytes().size();
+  input_.consume(dropped);
+  while (dropped < kLingerBytesMax) {
+    const auto left = std::chrono::duration_cast<Millis>(due - context_.loop.now());
+    if (left.count() <= 0) break;
+    Result<bool> more = co_await input_.more(kWindowStart, left);
+    if (!more || !*more) break;
+    dropped += input_.bytes().size();
+    input_.consume(input_.bytes().size());
+  }
+}
+
+// During an exchange: the client sent something ahead (the next request, it waits), ended its
+// direction, or is gone.
+void H1Server::input_arrived() {
+  if (!input_.ended()) return;
+  if (input_.failure()) {
+    abort(kClientGone);
+    return;
+  }
+  // A half-close may be meant (printf … | nc) or be all that is seen of a client that left; the server
+  // is given a little time to answer, and as long as something moves the client is there.
+  sent_before_ = request_ != nullptr ? request_->bytes_sent() : 0;
+  const Millis grace = context_.snapshot->config().timeouts.client_half_close;
+  context_.loop.timers().arm(*this, context_.loop.now() + grace);
+}
+
+void H1Server::on_timer() {
+  if (request_ == nullptr) return;
+  if (request_->bytes_sent() != sent_before_) {
+    input_arrived();
+    return;
+  }
+  abort(kClientGone);
+}
+
+void H1Server::abort(Error why) {
+  if (exchange_ != nullptr) exchange_->abort(why);
+  stream_.cancel(why);
+}
+
+void H1Server::drain() {
+  draining_ = true;
+  if (request_ != nullptr) {
+    request_->refuse_reuse();
+  } else {
+    input_.set_deadline(kDrainIdle);
+  }
+}
+
+H1Request::H1Request(io::TcpStream& stream, Input& input, Context& context)
+    : reader(input, &stream, kClientBody),
+      writer(stream, &stream, head_text_),
+      stream_(stream),
+      context_(context),
+      head_text_(context.texts.take()) {}
+
+H1Request::~H1Request() { context_.texts.give(std::move(head_text_)); }
+
+Task<Result<void>> H1Request::inform(const http::ResponseHead& response) {
+  WEIR_ASSERT(!started_);
+  if (head.version == http::Version::http10) co_return Result<void>{};  // RFC 9110 section 15.2
+  if (response.status == 100) continued_ = true;
+  std::string text = context_.texts.take();
+  http::encode_response(text, response, {}, http::Framing{});
+  const std::array<Bytes, 4> pieces = {text};
+  const Millis stall = context_.snapshot->config().timeouts.client_write;
+  Result<void> sent = co_await stream_.send(pieces, stall);
+  context_.texts.give(std::move(text));
+  co_return sent;
+}
+
+bool H1Request::body_can_be_drained() const {
+  if (reader.complete()) return true;
+  if (head.expect_continue && !continued_) return false;  // it may come, or never
+  return head.body.kind == http::BodyLength::Kind::known && head.body.bytes <= kDrainBytesMax;
+}
+
+void H1Request::start(const http::ResponseHead& response, std::span<const http::HeadEdit> edits,
+                      const http::BodyLength& length) {
+  WEIR_ASSERT(!started_);
+  started_ = true;
+  http::Framing framing;
+  framing.version = head.version == http::Version::http10 ? http::Version::http10
+                                                          : http::Version::http11;
+  framing.body = length;
+  using Kind = http::BodyLength::Kind;
+  if (length.kind == Kind::chunked || length.kind == Kind::until_close) {
+    // Chunked where the client knows it: the end is then explicit.
+    until_close_ = framing.version == http::Version::http10;
+    framing.body = until_close_ ? http::BodyLength::until_close() : http::BodyLength::chunked();
+  }
+  const bool early = response.status >= 400 && !body_can_be_drained();
+  keep_alive_ = keep_alive_ && head.keep_alive && !until_close_ && !early &&
+                !context_.draining && !(head.expect_continue && !continued_ && !reader.complete());
+  framing.keep_alive = keep_alive_;
+  framing.keep_content_length = length.kind == Kind::none;
+  WEIR_ASSERT(head_text_.empty());
+  http::encode_response(head_text_, response, edits, framing);
+  writer.begin(framing.body, context_.snapshot->config().timeouts.client_write);
+}
+
+void H1Request::start_tunnel(const http::ResponseHead& response,
+                             std::span<const http::HeadEdit> edits, Activity& activity,
+                             Millis idle) {
+  WEIR_ASSERT(!started_);
+  started_ = true;
+  keep_alive_ = false;
+  until_close_ = true;
+  http::Framing framing;
+  framing.upgrade = response.upgrade;
+  http::encode_response(head_text_, response, edits, framing);
+  writer.begin_tunnel(activity, idle);
+  reader.begin_tunnel(activity, idle);
+}
+
+void H1Request::abort(Error why) {
+  broken_ = true;
+  keep_alive_ = false;
+  stream_.cancel(why);
+}
+
+void H1Request::cancel_body(Error why) {
+  if (!reader.complete()) stream_.cancel_recv(why);
+}
+
+}  // namespace weir::proxy

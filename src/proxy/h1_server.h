@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A client's HTTP/1 connection: reads request heads, makes an exchange of each, one after the other
+// (pipelined requests wait in the input), and decides whether the connection can be used again.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "http/h1_parse.h"
+#include "proxy/exchange.h"
+#include "proxy/h1_body.h"
+
+namespace weir::proxy {
+
+/// What answers the exchanges of a connection instead of the configured routes: the admin interface
+/// and the demo's origin. nullptr stands for the proxy.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual Task<> handle(const http::RequestHead& head, BodyReader& body, Responder& responder) = 0;
+};
+
+/// One request on an HTTP/1 connection: lives from its first byte until its response is complete.
+class H1Request final : public Responder, public Pooled {
+ public:
+  H1Request(io::TcpStream& stream, Input& input, Context& context);
+  ~H1Request() override;
+
+  // Responder
+  Task<Result<void>> inform(const http::ResponseHead& head) override;
+  void start(const http::ResponseHead& head, std::span<const http::HeadEdit> edits,
+             const http::BodyLength& length) override;
+  void start_tunnel(const http::ResponseHead& head, std::span<const http::HeadEdit> edits,
+                    Activity& activity, Millis idle) override;
+  [[nodiscard]] bool started() const override { return started_; }
+  void abort(Error why) override;
+  void cancel_body(Error why) override;
+  [[nodiscard]] std::uint64_t bytes_sent() const override { return writer.sent(); }
+  [[nodiscard]] std::uint64_t bytes_received() const override { return reader.received(); }
+
+  // BodyWriter
+  Task<Result<void>> write(Bytes bytes) override { return writer.write(bytes); }
+  Task<Result<void>> finish(Bytes bytes, const http::FieldList* trailers) override {
+    return writer.finish(bytes, trailers);
+  }
+  Task<Result<void>> flush() override { return writer.flush(); }
+  io::TcpStream* plain_sink() override { return writer.plain_sink(); }
+  void spliced(std::uint64_t bytes) override { writer.spliced(bytes); }
+  [[nodiscard]] Millis stall() const override { return writer.stall(); }
+
+  /// The response left complete and the connection may carry another request.
+  [[nodiscard]] bool reusable() const { return writer.complete() && keep_alive_ && !broken_; }
+  [[nodiscard]] bool broken() const { return broken_; }
+  /// An aborted message whose end is the connection's end can only be told from a whole one by a reset.
+  [[nodiscard]] bool needs_reset() const { return broken_ && until_close_; }
+  void refuse_reuse() { keep_alive_ = false; }
+
+  http::RequestHead head;
+  H1BodyReader reader;
+  H1BodyWriter writer;
+
+ private:
+  [[nodiscard]] bool body_can_be_drained() const;
+
+  io::TcpStream& stream_;
+  Context& context_;
+  std::string head_text_;
+  bool started_ = false;
+  bool keep_alive_ = true;
+  bool broken_ = false;
+  bool until_close_ = false;
+  bool continued_ = false;  // 100 was sent
+};
+
+class H1Server final : public ListNode<H1Server>, private Input::Watcher, private io::Timer,
+                       public Pooled {
+ public:
+  /// Takes over an accepted socket. `handler`: nullptr for the proxy.
+  H1Server(Context& context, io::Socket* socket, const io::Peer& peer, Handler* handler);
+  ~H1Server();
+
+  /// Serves until the connection has ended. Once.
+  Task<> serve();
+
+  /// No further requests after the one under way, if there is one.
+  void drain();
+  /// Ends it now; serve() returns soon.
+  void abort(Error why);
+  [[nodiscard]] bool idle() const { return request_ == nullptr; }
+
+ private:
+  enum class Next : std::uint8_t { request, end };
+
+  Task<Next> read_request();
+  Task<Next> read_rest_of_head(Instant begun);
+  Task<> handle_request(Instant begun);
+  Task<Next> end_request();
+  Task<> refuse(Cause cause, Instant begun);
+  Task<> linger();
+  void input_arrived() override;
+  void on_timer();
+
+  Context& context_;
+  io::TcpStream stream_;
+  Input input_;
+  Handler* handler_;
+  std::string peer_text_;
+  ClientFacts facts_;
+  std::unique_ptr<H1Request> request_;
+  Exchange* exchange_ = nullptr;  // while one runs
+  std::uint64_t sent_before_ = 0;
+  std::size_t requests_ = 0;
+  bool draining_ = false;
+  bool unread_input_ = false;  // closing at once would reset the connection
+};
+
+}  // namespace weir::proxy

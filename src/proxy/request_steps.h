@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is changed on the way to the server: the forwarded headers, the route's header rules, the
+// target. Plain functions; the results live in the exchange's arena.
+#pragma once
+
+#include <span>
+
+#include "proxy/snapshot.h"
+
+namespace weir::proxy {
+
+/// What an exchange knows of the connection on which its request came.
+struct ClientFacts {
+  io::Peer peer;
+  std::string_view peer_text;  ///< peer.text(), kept by the connection
+  std::string_view scheme = "http";
+};
+
+struct RequestSteps {
+  std::span<const http::HeadEdit> edits;
+  std::string_view target;      ///< what the server is asked for
+  std::string_view client;      ///< the client's address, as far as it can be trusted
+  std::string_view request_id;
+};
+
+/// X-Forwarded-For, -Proto and -Host say what this proxy knows; what a peer that is not in
+/// trusted_proxies claims is dropped, and Forwarded with it. X-Request-Id is made unless a trusted
+/// peer sent one. Via names us (RFC 9110 section 7.6.3). The route's rules come last and win.
+RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts& client,
+                               const RouteEntry& route, const config::Config& config,
+                               Random& random, Arena& arena);
+
+/// `to` with {scheme}, {host}, {path}, {query} and {uri} filled in from the request.
+std::string_view redirect_target(std::string_view to, const http::RequestHead& head,
+                                 std::string_view scheme, Arena& arena);
+
+}  // namespace weir::proxy

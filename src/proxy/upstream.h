@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The servers that answer: which one is next (balancing), what is known of its health, and its idle
+// connections (pool). All of it belongs to one worker; nothing is locked. An endpoint is one address:
+// a server given by name is as many endpoints as its name has addresses, and these may change.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/list.h"
+#include "config/config.h"
+#include "io/address.h"
+#include "proxy/context.h"
+
+namespace weir::proxy {
+
+class H1Client;
+
+/// One address of an upstream, as one worker sees it. Shared by the upstream and by the leases on it;
+/// it lives on when a reload or the resolver has dropped it, until its last exchange has ended.
+class Endpoint {
+ public:
+  Endpoint(io::SocketAddress address, std::string name) : address(address), name(std::move(name)) {}
+  ~Endpoint();
+
+  io::SocketAddress address;
+  std::string name;     ///< for logs: the address
+  int weight = 1;
+  bool backup = false;
+  bool retired = false;  ///< not in the configuration any more: connections are not kept
+
+  // Balancing.
+  int current = 0;          ///< smooth weighted round robin
+  std::size_t active = 0;   ///< exchanges now
+
+  // Health by use.
+  int failures = 0;               ///< connects that failed in a row
+  Instant retry_at{};             ///< not chosen before, unless nothing else is left
+  Error last_error{};
+
+  // Idle connections, most recently used first.
+  List<H1Client> idle;
+  std::size_t idle_count = 0;
+};
+
+/// Settings that every connection to an upstream needs.
+class Upstream {
+ public:
+  /// `metrics` are this worker's counts for it. Endpoints are set afterwards.
+  Upstream(Context& context, UpstreamCounts& counts, std::uint16_t index);
+  ~Upstream();
+
+  /// Takes over a configuration; endpoints that are in both live on, with their pool and health.
+  void configure(std::shared_ptr<const config::Config> config, const config::Upstream& settings);
+  /// The addresses of one of its servers: a literal's own, or what the resolver found. Empty: the
+  /// name has none now.
+  void set_addresses(std::size_t server, const std::vector<io::SocketAddress>& addresses);
+
+  /// The next endpoint for a request, not one of `tried`; nullptr if there is none left. Prefers
+  /// servers that work, then those whose wait is over soonest; backups only without others.
+  std::shared_ptr<Endpoint> pick(std::span<const Endpoint* const> tried);
+  /// A connection could not be made: the endpoint rests, twice as long each time.
+  void failed(Endpoint& endpoint, Error error);
+  void worked(Endpoint& endpoint);
+  /// Closes all idle connections, of what was dropped or of all.
+  void close_idle();
+
+  [[nodiscard]] const config::Upstream& settings() const { return *settings_; }
+  [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }
+  [[nodiscard]] Millis connect_timeout() const;
+  [[nodiscard]] Millis head_timeout() const;
+  [[nodiscard]] http::HeadLimits head_limits() const;
+  [[nodiscard]] const std::string& name() const { return settings_->name; }
+  [[nodiscard]] bool unresolved() const { return endpoints_.empty(); }
+  [[nodiscard]] std::span<const std::shared_ptr<Endpoint>> endpoints() const { return endpoints_; }
+  [[nodiscard]] std::uint16_t index() const { return index_; }
+  Context& context() { return context_; }
+  UpstreamCounts& counts() { return counts_; }
+
+ private:
+  Endpoint* round_robin(std::span<Endpoint* const> candidates);
+  Endpoint* least_connections(std::span<Endpoint* const> candidates);
+  void rebuild();
+
+  Context& context_;
+  UpstreamCounts& counts_;
+  std::uint16_t index_;
+  std::shared_ptr<const config::Config> config_;
+  const config::Upstream* settings_ = nullptr;  // in config_
+  std::vector<std::vector<io::SocketAddress>> addresses_;  // by server
+  std::vector<std::shared_ptr<Endpoint>> endpoints_;
+};
+
+}  // namespace weir::proxy
