@@ -53,4 +53,9 @@ inline constexpr unsigned kRingBuffers = 64;
 inline constexpr std::size_t kLingerBytesMax = 1_MiB;
 inline constexpr int kLingerMillis = 2000;
 
+// The access log: lines gathered per worker, and as much again that the writer is writing.
+inline constexpr std::size_t kLogBufferSize = 1_MiB;
+inline constexpr int kLogWriteMillis = 50;     ///< a line waits at most this long to be written
+inline constexpr int kLogRetryMillis = 1'000;  ///< after a failure (disk full, directory gone)
+
 }  // namespace weir

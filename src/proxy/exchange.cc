@@ -81,7 +81,8 @@ Task<Result<void>> Exchange::attempt() {
     upstream.failed(*endpoint_, lease.error());
     if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
     fresh_ = false;
-    co_return fail(connect_fault(lease.error()));
+    lease_fault_ = LeaseFault::connect;
+    co_return fail(connect_cause(lease.error()));
   }
   lease_ = std::move(*lease);
   if (!lease_->reused()) connect_ = context_.loop.now() - begun;
@@ -161,24 +162,6 @@ bool Exchange::may_retry(const Error& error) {
     return true;
   }
   return false;
-}
-
-Error Exchange::connect_fault(Error error) {
-  lease_fault_ = LeaseFault::connect;
-  switch (error.code) {
-    case Code::refused: return error.as(Cause::upstream_refused);
-    case Code::timed_out: return error.as(Cause::upstream_connect_timeout);
-    case Code::no_descriptors: return error.as(Cause::overload_connections);
-    case Code::closed:
-    case Code::reset:
-    case Code::cancelled:
-    case Code::unreachable:
-    case Code::no_memory:
-    case Code::unresolved:
-    case Code::malformed:
-    case Code::os: return error.as(Cause::upstream_unreachable);
-  }
-  WEIR_UNREACHABLE("code");
 }
 
 Error Exchange::head_fault(Error error) {

@@ -75,7 +75,6 @@ class Exchange {
   void end_tunnel(Error error);
   void abort_upstream(Error why);
   [[nodiscard]] bool may_retry(const Error& error);
-  Error connect_fault(Error error);
   Error head_fault(Error error);
   [[nodiscard]] Error client_fault(Error error) const;
 

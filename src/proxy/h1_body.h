@@ -84,7 +84,7 @@ class H1BodyReader final : public BodyReader {
   std::unique_ptr<Decoder> chunked_;
 };
 
-class H1BodyWriter {
+class H1BodyWriter final : public BodyWriter {
  public:
   explicit H1BodyWriter(io::Stream& stream, io::TcpStream* plain, std::string& head)
       : stream_(stream), plain_(plain), head_(head) {}
@@ -93,15 +93,15 @@ class H1BodyWriter {
   void begin(const http::BodyLength& length, Millis stall);
   void begin_tunnel(Activity& activity, Millis idle);
 
-  Task<Result<void>> write(Bytes bytes);
-  Task<Result<void>> finish(Bytes bytes, const http::FieldList* trailers);
-  Task<Result<void>> flush();
-  io::TcpStream* plain_sink();
-  void spliced(std::uint64_t bytes);
+  Task<Result<void>> write(Bytes bytes) override;
+  Task<Result<void>> finish(Bytes bytes, const http::FieldList* trailers) override;
+  Task<Result<void>> flush() override;
+  io::TcpStream* plain_sink() override;
+  void spliced(std::uint64_t bytes) override;
 
   [[nodiscard]] bool complete() const { return complete_; }
   [[nodiscard]] std::uint64_t sent() const { return sent_; }
-  [[nodiscard]] Millis stall() const { return stall_; }
+  [[nodiscard]] Millis stall() const override { return stall_; }
 
  private:
   Task<Result<void>> send(Bytes line, Bytes bytes, Bytes end);

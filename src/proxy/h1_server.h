@@ -8,6 +8,7 @@
 #include <string>
 
 #include "http/h1_parse.h"
+#include "proxy/connection.h"
 #include "proxy/exchange.h"
 #include "proxy/h1_body.h"
 
@@ -73,21 +74,16 @@ class H1Request final : public Responder, public Pooled {
   bool continued_ = false;  // 100 was sent
 };
 
-class H1Server final : public ListNode<H1Server>, private Input::Watcher, private io::Timer,
-                       public Pooled {
+class H1Server final : public Connection, private Input::Watcher, private io::Timer {
  public:
   /// Takes over an accepted socket. `handler`: nullptr for the proxy.
   H1Server(Context& context, io::Socket* socket, const io::Peer& peer, Handler* handler);
-  ~H1Server();
+  ~H1Server() override;
 
-  /// Serves until the connection has ended. Once.
-  Task<> serve();
-
-  /// No further requests after the one under way, if there is one.
-  void drain();
-  /// Ends it now; serve() returns soon.
-  void abort(Error why);
-  [[nodiscard]] bool idle() const { return request_ == nullptr; }
+  Task<> serve() override;
+  void drain() override;
+  void abort(Error why) override;
+  [[nodiscard]] bool idle() const override { return request_ == nullptr; }
 
  private:
   enum class Next : std::uint8_t { request, end };

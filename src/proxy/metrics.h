@@ -19,6 +19,8 @@
 
 namespace weir::proxy {
 
+struct Record;
+
 /// A counter or gauge with one writer.
 class Count {
  public:
@@ -56,16 +58,16 @@ struct UpstreamCounts {
   Histogram first_byte;           ///< request sent to response head
   Count connects;                 ///< new connections
   Count connect_failures;
-  Count reuses;                   ///< requests sent on a kept connection
+  Count reuses;  ///< requests sent on a kept connection
   Count retries;
-  Count active;                   ///< exchanges now
-  Count idle;                     ///< kept connections now
+  Count active;  ///< exchanges now
+  Count idle;    ///< kept connections now
 };
 
 inline constexpr std::size_t kSlotsMax = 1024;
 
-/// Everything one worker counts. Slots are made by the control thread when a configuration is applied,
-/// under names, and live as long as the process: counters survive a reload.
+/// Everything one worker counts. Slots are made by the control thread when a configuration is
+/// applied, under names, and live as long as the process: counters survive a reload.
 struct WorkerMetrics {
   Count connections_accepted;
   Count connections_active;
@@ -78,5 +80,10 @@ struct WorkerMetrics {
   std::array<std::atomic<RouteCounts*>, kSlotsMax> routes{};
   std::array<std::atomic<UpstreamCounts*>, kSlotsMax> upstreams{};
 };
+
+/// Counts an exchange that has ended: its route (class, duration, bytes), its upstream (class of
+/// the response, first byte, retries; [0] when no head came) and its cause. What is not in a Record
+/// (connects, reuses, gauges) is counted where it happens.
+void observe(WorkerMetrics& metrics, const Record& record);
 
 }  // namespace weir::proxy

@@ -16,8 +16,25 @@ constexpr std::size_t kCandidatesMax = 256;
 
 Endpoint::~Endpoint() { WEIR_ASSERT(idle.empty()); }
 
-Upstream::Upstream(Context& context, UpstreamCounts& counts, std::uint16_t index)
-    : context_(context), counts_(counts), index_(index) {}
+Error connect_cause(Error error) {
+  switch (error.code) {
+    case Code::refused: return error.as(Cause::upstream_refused);
+    case Code::timed_out: return error.as(Cause::upstream_connect_timeout);
+    case Code::no_descriptors: return error.as(Cause::overload_connections);
+    case Code::closed:
+    case Code::reset:
+    case Code::cancelled:
+    case Code::unreachable:
+    case Code::no_memory:
+    case Code::unresolved:
+    case Code::malformed:
+    case Code::os: return error.as(Cause::upstream_unreachable);
+  }
+  WEIR_UNREACHABLE("code");
+}
+
+Upstream::Upstream(Context& context, UpstreamCounts& counts)
+    : context_(context), counts_(counts) {}
 
 Upstream::~Upstream() { close_idle(); }
 

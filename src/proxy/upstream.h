@@ -47,11 +47,14 @@ class Endpoint {
   std::size_t idle_count = 0;
 };
 
+/// What a failed connect means for an exchange.
+Error connect_cause(Error error);
+
 /// Settings that every connection to an upstream needs.
 class Upstream {
  public:
   /// `metrics` are this worker's counts for it. Endpoints are set afterwards.
-  Upstream(Context& context, UpstreamCounts& counts, std::uint16_t index);
+  Upstream(Context& context, UpstreamCounts& counts);
   ~Upstream();
 
   /// Takes over a configuration; endpoints that are in both live on, with their pool and health.
@@ -77,7 +80,6 @@ class Upstream {
   [[nodiscard]] const std::string& name() const { return settings_->name; }
   [[nodiscard]] bool unresolved() const { return endpoints_.empty(); }
   [[nodiscard]] std::span<const std::shared_ptr<Endpoint>> endpoints() const { return endpoints_; }
-  [[nodiscard]] std::uint16_t index() const { return index_; }
   Context& context() { return context_; }
   UpstreamCounts& counts() { return counts_; }
 
@@ -88,7 +90,6 @@ class Upstream {
 
   Context& context_;
   UpstreamCounts& counts_;
-  std::uint16_t index_;
   std::shared_ptr<const config::Config> config_;
   const config::Upstream* settings_ = nullptr;  // in config_
   std::vector<std::vector<io::SocketAddress>> addresses_;  // by server

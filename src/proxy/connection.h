@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A client's connection as its worker sees it, whatever it speaks: HTTP/1 (H1Server), plain TCP
+// (TcpSession), later HTTP/2. Owned by the coroutine that serves it; listed by the worker.
+#pragma once
+
+#include "async/frame_pool.h"
+#include "async/task.h"
+#include "base/error.h"
+#include "base/list.h"
+
+namespace weir::proxy {
+
+class Connection : public ListNode<Connection>, public Pooled {
+ public:
+  virtual ~Connection() = default;
+  /// Serves until the connection has ended. Once.
+  virtual Task<> serve() = 0;
+  /// No further requests after what is under way.
+  virtual void drain() = 0;
+  /// Ends it now; serve() returns soon.
+  virtual void abort(Error why) = 0;
+  /// Waits for its next request: may be closed when descriptors or memory run out.
+  [[nodiscard]] virtual bool idle() const = 0;
+};
+
+}  // namespace weir::proxy

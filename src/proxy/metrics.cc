@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/metrics.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "proxy/record.h"
+
+namespace weir::proxy {
+namespace {
+
+/// 1..5 for 1xx … 5xx, 0 for none (and for what is no status at all).
+std::size_t status_class(int status) {
+  return status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0;
+}
+
+template <class T>
+T* slot(std::array<std::atomic<T*>, kSlotsMax>& slots, std::uint16_t index) {
+  WEIR_ASSERT(index < slots.size());
+  return slots[index].load(std::memory_order_acquire);
+}
+
+void observe_upstream(UpstreamCounts& counts, const Record& record) {
+  const bool answered = record.first_byte.count() >= 0;
+  counts.by_class[answered ? status_class(record.status) : 0].add();
+  if (answered) counts.first_byte.observe(record.first_byte);
+  if (record.retries > 0) counts.retries.add(static_cast<std::uint64_t>(record.retries));
+}
+
+}  // namespace
+
+void Histogram::observe(Micros value) {
+  const std::int64_t micros = std::max<std::int64_t>(value.count(), 0);
+  const auto bound = std::ranges::lower_bound(kLatencyBuckets, micros);
+  buckets[static_cast<std::size_t>(bound - kLatencyBuckets.begin())].add();
+  sum_micros.add(static_cast<std::uint64_t>(micros));
+}
+
+void observe(WorkerMetrics& metrics, const Record& record) {
+  if (RouteCounts* route = slot(metrics.routes, record.route_index)) {
+    route->by_class[status_class(record.status)].add();
+    route->duration.observe(record.duration);
+    route->bytes_received.add(record.bytes_received);
+    route->bytes_sent.add(record.bytes_sent);
+  }
+  if (!record.upstream.empty()) {
+    if (UpstreamCounts* upstream = slot(metrics.upstreams, record.upstream_index)) {
+      observe_upstream(*upstream, record);
+    }
+  }
+  if (record.cause != Cause::none) metrics.causes[static_cast<std::size_t>(record.cause)].add();
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/tcp_session.h"
+
+#include <array>
+
+#include "proxy/observe.h"
+
+namespace weir::proxy {
+namespace {
+
+constexpr std::size_t kAttemptsMax = 4;
+
+// In a tunnel every end but a proper one is that side's failure.
+constexpr BodyCauses kFromClient = {Cause::tunnel_idle_timeout, Cause::client_closed,
+                                    Cause::internal};
+constexpr BodyCauses kFromServer = {Cause::tunnel_idle_timeout, Cause::upstream_truncated,
+                                    Cause::internal};
+
+}  // namespace
+
+TcpSession::End::End(io::Loop& loop, io::Socket* socket, const BodyCauses& causes)
+    : stream(loop, socket),
+      input(stream),
+      reader(input, &stream, causes),
+      writer(stream, &stream, no_head) {}
+
+TcpSession::TcpSession(Context& context, io::Socket* socket, const io::Peer& peer,
+                       std::shared_ptr<Upstream> upstream)
+    : context_(context),
+      snapshot_(context.snapshot),
+      upstream_(std::move(upstream)),
+      peer_(peer),
+      peer_text_(peer.text()),
+      client_(context.loop, socket, kFromClient),
+      uploads_(context.loop.queue),
+      started_(context.loop.now()),
+      started_wall_(context.loop.wall_time()) {
+  context_.metrics.connections_active.add();
+  context_.metrics.tunnels_active.add();
+}
+
+TcpSession::~TcpSession() {
+  context_.metrics.tunnels_active.sub();
+  context_.metrics.connections_active.sub();
+}
+
+Task<> TcpSession::serve() {
+  Result<io::Socket*> socket = co_await connect();
+  if (!socket || aborted_.where != nullptr) {
+    cause_ = aborted_.where != nullptr ? aborted_.cause : socket.error().cause;
+    if (socket) server_.reset(new End(context_.loop, *socket, kFromServer));
+    log();
+    // There is no other way to tell a client that nobody serves it than to break the connection.
+    client_.stream.close(io::Stream::Close::reset);
+    co_return;
+  }
+  server_.reset(new End(context_.loop, *socket, kFromServer));
+  ++endpoint_->active;
+  upstream_->counts().active.add();
+  const Millis idle = snapshot_->config().timeouts.tunnel_idle;
+  activity_.moved = context_.loop.now();
+  for (End* end : {&client_, server_.get()}) {
+    end->reader.begin_tunnel(activity_, idle);
+    end->writer.begin_tunnel(activity_, idle);
+  }
+  uploads_.spawn(&TcpSession::upload, this);
+  co_await move(*server_, client_, Cause::client_closed);
+  co_await uploads_.join();
+  --endpoint_->active;
+  upstream_->counts().active.sub();
+  log();
+  const auto how = cause_ == Cause::none || cause_ == Cause::tunnel_idle_timeout
+                       ? io::Stream::Close::orderly
+                       : io::Stream::Close::reset;
+  client_.stream.close(how);
+  server_->stream.close(how);
+}
+
+Task<Result<io::Socket*>> TcpSession::connect() {
+  std::array<const Endpoint*, kAttemptsMax> tried{};
+  for (std::size_t attempt = 0;; ++attempt) {
+    endpoint_ = upstream_->pick({tried.data(), attempt});
+    if (endpoint_ == nullptr) {
+      co_return fail(
+          upstream_->unresolved() ? Cause::upstream_unresolved : Cause::upstream_unavailable,
+          "pick");
+    }
+    const Instant begun = context_.loop.now();
+    Result<io::Socket*> socket = co_await io::connect(context_.loop, endpoint_->address,
+                                                      upstream_->connect_timeout());
+    if (socket) {
+      upstream_->worked(*endpoint_);
+      upstream_->counts().connects.add();
+      connect_ = context_.loop.now() - begun;
+      co_return socket;
+    }
+    upstream_->failed(*endpoint_, socket.error());
+    tried[attempt] = endpoint_.get();
+    const bool last = attempt + 1 == kAttemptsMax ||
+                      upstream_->endpoints().size() <= attempt + 1;
+    if (last) co_return fail(connect_cause(socket.error()));
+    ++retries_;
+  }
+}
+
+Task<> TcpSession::upload(TcpSession* self) {
+  co_await self->move(self->client_, *self->server_, Cause::upstream_reset);
+}
+
+Task<> TcpSession::move(End& from, End& to, Cause writer_gone) {
+  const Pumped pumped = co_await pump(from.reader, to.writer, context_.loop, context_.pipes);
+  if (pumped.failed == Pumped::Side::none) co_return;
+  const bool reader = pumped.failed == Pumped::Side::reader;
+  end(reader ? pumped.error : pumped.error.as(writer_gone));
+}
+
+void TcpSession::end(Error why) {
+  if (cause_ != Cause::none) return;
+  if (aborted_.where != nullptr) why = aborted_;
+  cause_ = why.cause;
+  client_.stream.cancel(why);
+  if (server_ != nullptr) server_->stream.cancel(why);
+}
+
+void TcpSession::abort(Error why) {
+  aborted_ = why;
+  if (aborted_.where == nullptr) aborted_.where = "abort";
+  if (server_ != nullptr) end(why);
+}
+
+void TcpSession::log() {
+  Record record;
+  record.started = started_wall_;
+  record.protocol = "TCP";
+  record.peer = &peer_;
+  record.client = peer_text_;
+  record.upstream = upstream_->name();
+  if (endpoint_ != nullptr) record.server = endpoint_->name;
+  record.cause = cause_;
+  record.retries = retries_;
+  record.bytes_received = client_.reader.received();
+  record.bytes_sent = client_.writer.sent();
+  record.duration = context_.loop.now() - started_;
+  record.connect = connect_;
+  observe(context_, record);
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/worker.h"
+
+#include <pthread.h>
+#include <sys/random.h>
+
+#include <algorithm>
+
+#include "io/listener.h"
+#include "io/splice.h"
+#include "proxy/tcp_session.h"
+#include "server/diagnostics.h"
+
+namespace weir::server {
+namespace {
+
+// A worker keeps a connection that it has accepted unless another one is clearly less busy.
+constexpr std::uint64_t kHandOffAhead = 2;
+constexpr Millis kAcceptPause{100};
+constexpr Error kShed{Code::no_descriptors, Cause::overload_connections, 0, "shed"};
+constexpr Error kStopped{Code::cancelled, Cause::cancelled, 0, "stop"};
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  WEIR_CHECK(getrandom(&seed, sizeof seed, 0) == sizeof seed);
+  return seed;
+}
+
+}  // namespace
+
+struct Worker::Listener {
+  int id = 0;
+  Service service;
+  io::Socket* socket = nullptr;  // nullptr: closed
+  bool closing = false;
+};
+
+Worker::Worker(int index, io::Backend backend, std::size_t chunk_budget,
+               proxy::WorkerMetrics& metrics, proxy::LogSink* log)
+    : index_(index), backend_(backend), metrics_(metrics), loop_(chunk_budget) {
+  context_ = std::make_unique<proxy::Context>(loop_, metrics_, random_seed());
+  context_->log = log;
+  scope_ = std::make_unique<Scope>(loop_.queue);
+}
+
+Worker::~Worker() { WEIR_ASSERT(!thread_.joinable()); }
+
+Result<void> Worker::open() {
+  Result<std::unique_ptr<io::Io>> io = io::make_io(backend_, loop_);
+  if (!io) return std::unexpected(io.error());
+  loop_.attach(std::move(*io));
+  return {};
+}
+
+void Worker::start(std::vector<Worker*> all) {
+  all_ = std::move(all);
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), ("weir-" + std::to_string(index_)).c_str());
+    io::PipePool pipes;
+    context_->pipes = loop_.io().can_splice() ? &pipes : nullptr;
+    loop_.run();
+    context_->pipes = nullptr;
+    context_->snapshot.reset();
+    upstreams_.clear();
+    pool_release();
+  });
+}
+
+void Worker::join() { thread_.join(); }
+
+std::shared_ptr<proxy::Upstream> Worker::upstream(const Plan& plan, std::size_t index) {
+  const config::Upstream& settings = plan.config->upstreams[index];
+  std::shared_ptr<proxy::Upstream>& entry = upstreams_[settings.name];
+  if (entry == nullptr) {
+    const std::uint16_t slot = plan.upstream_slots[index];
+    entry = std::make_shared<proxy::Upstream>(*context_, *metrics_.upstreams[slot].load());
+  }
+  entry->configure(plan.config, settings);
+  for (std::size_t server = 0; server < settings.servers.size(); ++server) {
+    const auto& addresses = plan.addresses[index][server];
+    if (!addresses.empty()) entry->set_addresses(server, addresses);
+  }
+  return entry;
+}
+
+// Builds the new snapshot beside the old one, which lives on in the exchanges that began with it.
+void Worker::apply(const std::shared_ptr<const Plan>& plan) {
+  auto snapshot = std::make_shared<proxy::Snapshot>(plan->config, plan->router);
+  const config::Config& config = *plan->config;
+  std::map<std::string, std::shared_ptr<proxy::Upstream>> used;
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    used[config.upstreams[i].name] = upstream(*plan, i);
+  }
+  upstreams_ = used;
+  snapshot->none.counts = metrics_.routes[plan->none_slot].load();
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const config::Route& route = config.routes[i];
+    proxy::RouteEntry entry;
+    entry.settings = &route;
+    if (!route.upstream.empty()) entry.upstream = used.at(route.upstream);
+    entry.counts = metrics_.routes[plan->route_slots[i]].load();
+    entry.request_edits = proxy::edits_of(route.request_headers);
+    entry.response_edits = proxy::edits_of(route.response_headers);
+    snapshot->routes.push_back(std::move(entry));
+  }
+  for (const config::Listen& listen : config.listens) {
+    snapshot->tcp_upstreams.push_back(listen.tcp_upstream.empty() ? nullptr
+                                                                  : used.at(listen.tcp_upstream));
+  }
+  context_->snapshot = std::move(snapshot);
+  for (auto& [id, listener] : listeners_) {
+    const auto found = plan->services.find(id);
+    if (found != plan->services.end()) {
+      listener->service = found->second;
+    } else {
+      close_listener(*listener);
+    }
+  }
+}
+
+void Worker::set_addresses(const std::string& name, std::size_t server,
+                           const std::vector<io::SocketAddress>& addresses) {
+  const auto found = upstreams_.find(name);
+  if (found == upstreams_.end()) return;
+  if (server < found->second->settings().servers.size()) {
+    found->second->set_addresses(server, addresses);
+  }
+}
+
+void Worker::listen(int id, int fd) {
+  auto listener = std::make_unique<Listener>();
+  listener->id = id;
+  listener->socket = loop_.io().adopt_listener(fd);
+  Listener* const raw = listener.get();
+  std::unique_ptr<Listener>& entry = listeners_[id];
+  WEIR_ASSERT(entry == nullptr || entry->socket == nullptr);
+  entry = std::move(listener);
+  scope_->spawn(&Worker::accept_loop, this, raw);
+}
+
+Task<> Worker::accept_loop(Worker* self, Listener* listener) {
+  struct Accept : io::AcceptOp {
+    io::Loop& loop;
+    io::Socket& socket;
+    Accept(io::Loop& l, io::Socket& s) : loop(l), socket(s) {}
+    bool await_ready() { return loop.io().start_accept(socket, *this); }
+    void await_suspend(std::coroutine_handle<> handle) { waiter = handle; }
+    void await_resume() {}
+  };
+  RateLimit complaint;
+  std::size_t in_turn = 0;
+  while (listener->socket != nullptr) {
+    Accept accept(self->loop_, *listener->socket);
+    co_await accept;
+    if (accept.result) {
+      self->accepted(*accept.result, accept.peer, *listener);
+    } else if (accept.result.error().code == Code::cancelled) {
+      break;
+    } else {
+      // Out of descriptors or memory: make room and look again a little later.
+      log_warn_limited(complaint, self->loop_.now(), "cannot accept: {}; closing idle connections",
+                       name(accept.result.error().code));
+      self->shed_idle();
+      co_await io::sleep_until(self->loop_, self->loop_.now() + kAcceptPause);
+    }
+    if (listener->closing) break;
+    if (++in_turn >= kAcceptsPerTurn) {
+      in_turn = 0;
+      co_await yield(self->loop_.queue);
+    }
+  }
+  if (listener->socket != nullptr) {
+    self->loop_.io().close(*listener->socket);
+    listener->socket = nullptr;
+  }
+}
+
+void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
+  metrics_.connections_accepted.add();
+  std::uint64_t total = 0;
+  for (const Worker* worker : all_) total += worker->connections();
+  if (connections_max_ > 0 && total >= connections_max_ && !shed_idle()) {
+    metrics_.connections_refused.add();
+    metrics_.causes[static_cast<std::size_t>(Cause::overload_connections)].add();
+    io::close_descriptor(fd);
+    return;
+  }
+  Worker& target = least_loaded();
+  if (&target == this) {
+    adopt(fd, peer, listener.id);
+  } else {
+    target.loop().post([&target, fd, peer, id = listener.id] { target.adopt(fd, peer, id); });
+  }
+}
+
+Worker& Worker::least_loaded() {
+  Worker* least = this;
+  for (Worker* worker : all_) {
+    if (worker->connections() + kHandOffAhead <= least->connections()) least = worker;
+  }
+  return *least;
+}
+
+// Closes the idle connection that was accepted first. False: there is none.
+bool Worker::shed_idle() {
+  proxy::Connection* oldest = nullptr;
+  connections_.for_each([&](proxy::Connection& connection) {
+    if (oldest == nullptr && connection.idle()) oldest = &connection;
+  });
+  if (oldest == nullptr) return false;
+  oldest->abort(kShed);
+  return true;
+}
+
+void Worker::adopt(int fd, const io::Peer& peer, int id) {
+  const auto found = listeners_.find(id);
+  const Service service = found == listeners_.end() ? Service{} : found->second->service;
+  io::Socket* socket = loop_.io().adopt(fd);
+  proxy::Connection* connection = nullptr;
+  if (service.kind == Service::Kind::tcp) {
+    const auto& upstream = context_->snapshot->tcp_upstreams[service.listen_index];
+    connection = new proxy::TcpSession(*context_, socket, peer, upstream);
+  } else {
+    connection = new proxy::H1Server(*context_, socket, peer, service.handler);
+  }
+  connections_.push_back(*connection);
+  if (draining_) connection->drain();
+  scope_->spawn(&Worker::serve, this, connection);
+}
+
+Task<> Worker::serve(Worker*, proxy::Connection* connection) {
+  co_await connection->serve();
+  delete connection;
+}
+
+void Worker::close_listener(Listener& listener) {
+  listener.closing = true;
+  if (listener.socket != nullptr) loop_.io().cancel_recv(*listener.socket, kStopped);
+}
+
+void Worker::drain() {
+  draining_ = true;
+  context_->draining = true;
+  for (auto& [id, listener] : listeners_) close_listener(*listener);
+  connections_.for_each([](proxy::Connection& connection) { connection.drain(); });
+  for (auto& [name, upstream] : upstreams_) upstream->close_idle();
+  scope_->spawn(&Worker::stop_when_empty, this);
+}
+
+Task<> Worker::stop_when_empty(Worker* self) {
+  // This coroutine is the last one in the scope.
+  while (self->scope_->running() > 1) {
+    co_await io::sleep_until(self->loop_, self->loop_.now() + Millis(10));
+  }
+  self->loop_.stop();
+}
+
+void Worker::abort_all() {
+  connections_.for_each([](proxy::Connection& connection) { connection.abort(kStopped); });
+}
+
+}  // namespace weir::server

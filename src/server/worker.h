@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One worker: a thread, its loop, and everything that lives on it: listeners, connections, upstreams
+// with their pools. Methods in the first part are called by the control thread, the others run on the
+// worker's own thread (posted). Workers share nothing but counters, which are read by anybody, and new
+// connections, which are handed to the least loaded of them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "async/scope.h"
+#include "io/select_backend.h"
+#include "proxy/h1_server.h"
+#include "proxy/log_sink.h"
+#include "proxy/snapshot.h"
+
+namespace weir::server {
+
+class Worker;
+
+/// What serves the connections of a listener.
+struct Service {
+  enum class Kind : std::uint8_t { http, tcp, handler };
+  Kind kind = Kind::http;
+  std::size_t listen_index = 0;        ///< in Config::listens, for tcp
+  proxy::Handler* handler = nullptr;   ///< for handler; outlives the worker
+};
+
+/// A configuration as the control thread hands it to every worker.
+struct Plan {
+  std::shared_ptr<const config::Config> config;
+  std::shared_ptr<const proxy::Router> router;
+  std::vector<std::uint16_t> route_slots;     ///< as Config::routes
+  std::uint16_t none_slot = 0;
+  std::vector<std::uint16_t> upstream_slots;  ///< as Config::upstreams
+  /// Addresses known already: of literals always, of names as far as they are resolved.
+  std::vector<std::vector<std::vector<io::SocketAddress>>> addresses;  ///< upstream, server
+  /// Services of the listeners, by id. Listeners that are not named here are closed.
+  std::map<int, Service> services;
+};
+
+class Worker {
+ public:
+  Worker(int index, io::Backend backend, std::size_t chunk_budget, proxy::WorkerMetrics& metrics,
+         proxy::LogSink* log);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // --- control thread -----------------------------------------------------------------------------
+  /// Prepares the loop; fails when the kernel does not give what it needs.
+  Result<void> open();
+  void start(std::vector<Worker*> all);
+  void join();
+  io::Loop& loop() { return loop_; }
+  [[nodiscard]] std::uint64_t connections() const { return metrics_.connections_active.get(); }
+  [[nodiscard]] int index() const { return index_; }
+
+  // --- worker's thread ----------------------------------------------------------------------------
+  void apply(const std::shared_ptr<const Plan>& plan);
+  void set_addresses(const std::string& upstream, std::size_t server,
+                     const std::vector<io::SocketAddress>& addresses);
+  /// Takes over a duplicate of a listening socket.
+  void listen(int id, int fd);
+  /// Accepts what is queued and closes all listeners; connections end after what they are doing.
+  void drain();
+  /// Ends all connections now.
+  void abort_all();
+  /// What is known of the servers here; for the status.
+  [[nodiscard]] const std::map<std::string, std::shared_ptr<proxy::Upstream>>& upstreams() const {
+    return upstreams_;
+  }
+  /// Serves a connection that another worker has accepted.
+  void adopt(int fd, const io::Peer& peer, int listener);
+
+  void set_connections_max(std::uint64_t max) { connections_max_ = max; }
+
+ private:
+  struct Listener;
+
+  static Task<> accept_loop(Worker* self, Listener* listener);
+  static Task<> serve(Worker* self, proxy::Connection* connection);
+  static Task<> stop_when_empty(Worker* self);
+  void accepted(int fd, const io::Peer& peer, Listener& listener);
+  Worker& least_loaded();
+  bool shed_idle();
+  void close_listener(Listener& listener);
+  std::shared_ptr<proxy::Upstream> upstream(const Plan& plan, std::size_t index);
+
+  int index_;
+  io::Backend backend_;
+  proxy::WorkerMetrics& metrics_;
+  io::Loop loop_;
+  std::unique_ptr<proxy::Context> context_;
+  std::unique_ptr<Scope> scope_;
+  std::map<std::string, std::shared_ptr<proxy::Upstream>> upstreams_;
+  std::map<int, std::unique_ptr<Listener>> listeners_;
+  List<proxy::Connection> connections_;
+  std::vector<Worker*> all_;
+  std::thread thread_;
+  std::uint64_t connections_max_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace weir::server
