@@ -122,8 +122,8 @@ struct RequestHead {
   std::string_view scheme;     ///< only of an absolute-form target; otherwise empty
   std::string_view authority;  ///< host[:port] of the absolute-form target, else of Host; may be
                                ///< empty in HTTP/1.0. RFC 9112 section 3.2.2: the target wins
-  std::string_view path;   ///< with a leading '/', or "*" for OPTIONS *
-  std::string_view query;  ///< without '?'; `has_query` tells "/a?" from "/a"
+  std::string_view path;       ///< with a leading '/', or "*" for OPTIONS *
+  std::string_view query;      ///< without '?'; `has_query` tells "/a?" from "/a"
   bool has_query = false;
   FieldList fields;
 
