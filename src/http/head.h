@@ -78,9 +78,17 @@ class FieldList {
  public:
   static constexpr std::size_t kInline = 24;
 
-  void clear();
-  void push_back(const Field& field);
-  [[nodiscard]] std::span<const Field> all() const;
+  void clear() {
+    size_ = 0;
+    heap_.clear();
+  }
+  void push_back(const Field& field) {
+    if (size_ >= kInline) return push_back_on_heap(field);
+    inline_[size_++] = field;
+  }
+  [[nodiscard]] std::span<const Field> all() const {
+    return {size_ <= kInline ? inline_.data() : heap_.data(), size_};
+  }
   [[nodiscard]] std::size_t size() const { return size_; }
   auto begin() const { return all().begin(); }
   auto end() const { return all().end(); }
@@ -89,6 +97,8 @@ class FieldList {
   [[nodiscard]] const Field* find(std::string_view name) const;
 
  private:
+  void push_back_on_heap(const Field& field);
+
   std::array<Field, kInline> inline_;
   std::vector<Field> heap_;  // holds all of them once there are more than kInline
   std::size_t size_ = 0;
