@@ -30,7 +30,7 @@ class ChunkedDecoder {
     std::size_t payload = 0;   ///< bytes of body now at the front of the buffer
     std::size_t consumed = 0;  ///< bytes of the buffer that belonged to the body's coding; the rest
                                ///< is behind them, at [consumed, size), and only when `done`
-    bool done = false;  ///< the last chunk and its trailers were read
+    bool done = false;         ///< the last chunk and its trailers were read
   };
 
   /// `limits` bound the trailer section like a head: head_size bytes, head_fields fields.

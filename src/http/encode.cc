@@ -2,7 +2,6 @@
 #include "http/encode.h"
 
 #include <charconv>
-#include <cstring>
 
 #include "base/assert.h"
 #include "http/chars.h"
@@ -16,10 +15,7 @@ class Writer {
  public:
   explicit Writer(char* at) : at_(at) {}
 
-  void text(std::string_view s) {
-    std::memcpy(at_, s.data(), s.size());
-    at_ += s.size();
-  }
+  void text(std::string_view s) { at_ += s.copy(at_, s.size()); }
   void number(std::uint64_t n) { at_ = std::to_chars(at_, at_ + kNumberMax, n).ptr; }
   void field(std::string_view name, std::string_view value) {
     text(name);

@@ -28,11 +28,11 @@ struct HeadEdit {
 /// How the message will be framed on this connection, as decided by the connection that sends it.
 struct Framing {
   Version version = Version::http11;  ///< http10 or http11
-  BodyLength body;                    ///< known → Content-Length, chunked → Transfer-Encoding; none
+  BodyLength body = {};               ///< known → Content-Length, chunked → Transfer-Encoding; none
                                       ///< and until_close write neither
   bool keep_alive = true;             ///< false writes "Connection: close"; true on HTTP/1.0 writes
                                       ///< "Connection: keep-alive"
-  std::string_view upgrade;           ///< not empty: writes "Connection: Upgrade" and this Upgrade
+  std::string_view upgrade = {};      ///< not empty: writes "Connection: Upgrade" and this Upgrade
   bool keep_content_length = false;   ///< responses to HEAD and 304: pass the field on as it came
 };
 

@@ -55,10 +55,12 @@ bool is_h2c(std::string_view protocols) {
 
 }  // namespace
 
-Result<FieldLength> field_length(const FieldList& fields, Version version) {
+Result<FieldLength> field_length(const FieldList& fields, FieldIds ids, Version version) {
+  if (!ids.has(FieldId::content_length) && !ids.has(FieldId::transfer_encoding)) {
+    return FieldLength{};
+  }
   const Field* length = fields.find(FieldId::content_length);
   const Field* coding = fields.find(FieldId::transfer_encoding);
-  if (length == nullptr && coding == nullptr) return FieldLength{};
   // RFC 9112 section 6.3 item 3 lets a proxy choose; both at once is how requests are smuggled.
   if (length != nullptr && coding != nullptr) {
     return fail(Cause::bad_content_length, "Content-Length beside Transfer-Encoding");
@@ -69,8 +71,9 @@ Result<FieldLength> field_length(const FieldList& fields, Version version) {
   return FieldLength{FieldLength::Kind::known, *bytes};
 }
 
-ConnectionOptions connection_options(const FieldList& fields) {
+ConnectionOptions connection_options(const FieldList& fields, FieldIds ids) {
   ConnectionOptions options;
+  if (!ids.has(FieldId::connection)) return options;
   for (const Field& field : fields) {
     if (field.id != FieldId::connection) continue;
     for_each_element(field.value, [&](std::string_view option) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "http/h1_lines.h"
 #include "http/head.h"
 
 namespace weir::http {
@@ -18,7 +19,7 @@ struct FieldLength {
 };
 
 /// Errors: Cause::bad_content_length, bad_transfer_encoding, unsupported_coding.
-Result<FieldLength> field_length(const FieldList& fields, Version version);
+Result<FieldLength> field_length(const FieldList& fields, FieldIds ids, Version version);
 
 /// Options of all Connection fields that matter here. RFC 9110 section 7.6.1.
 struct ConnectionOptions {
@@ -31,7 +32,7 @@ struct ConnectionOptions {
     return !close && (version != Version::http10 || keep_alive);
   }
 };
-ConnectionOptions connection_options(const FieldList& fields);
+ConnectionOptions connection_options(const FieldList& fields, FieldIds ids);
 
 /// The value of the one Upgrade field, if it can be honoured: not h2c, which stays on this
 /// connection and is simply not offered (RFC 9110 section 7.8 lets a server ignore it). Otherwise

@@ -50,6 +50,7 @@ FieldLines read_field_lines(Bytes bytes, std::size_t begin, std::size_t fields_m
   const char* p = bytes.data() + begin;
   const char* const end = bytes.data() + bytes.size();
   std::size_t count = 0;
+  FieldIds ids;
   fields.clear();
   for (;;) {
     Field field;
@@ -57,13 +58,14 @@ FieldLines read_field_lines(Bytes bytes, std::size_t begin, std::size_t fields_m
       case Line::field:
         if (++count > fields_max) break;
         field.id = field_id(field.name);
+        ids.add(field.id);
         fields.push_back(field);
         break;
       case Line::empty:
-        return {Outcome::complete, static_cast<std::size_t>(p - bytes.data()), count};
+        return {Outcome::complete, static_cast<std::size_t>(p - bytes.data()), count, ids};
       case Line::bad:
-        return {line_ends(p, end) ? Outcome::malformed : Outcome::incomplete, 0, count};
-      case Line::incomplete: return {Outcome::incomplete, 0, count};
+        return {line_ends(p, end) ? Outcome::malformed : Outcome::incomplete, 0, count, ids};
+      case Line::incomplete: return {Outcome::incomplete, 0, count, ids};
     }
   }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
@@ -141,7 +142,6 @@ Result<void> read_host(RequestHead& head) {
 
 /// RFC 9110 section 10.1.1.
 Result<void> read_expect(RequestHead& head) {
-  head.expect_continue = false;
   if (head.version == Version::http10) return {};
   for (const Field& field : head.fields) {
     if (field.id != FieldId::expect) continue;
@@ -172,15 +172,18 @@ BodyLength request_body(const FieldLength& length) {
   WEIR_UNREACHABLE("field length");
 }
 
-Result<void> derive(RequestHead& head) {
+Result<void> derive(RequestHead& head, FieldIds ids) {
   if (const auto host = read_host(head); !host) return fail(host.error());
-  WEIR_TRY(length, field_length(head.fields, head.version));
+  WEIR_TRY(length, field_length(head.fields, ids, head.version));
   head.body = request_body(length);
-  if (const auto expect = read_expect(head); !expect) return fail(expect.error());
-  const ConnectionOptions options = connection_options(head.fields);
+  head.expect_continue = false;
+  if (ids.has(FieldId::expect)) {
+    if (const auto expect = read_expect(head); !expect) return fail(expect.error());
+  }
+  const ConnectionOptions options = connection_options(head.fields, ids);
   head.keep_alive = options.persistent(head.version);
   head.upgrade = upgrade_offered(head.fields, options, head.version);
-  head.te_trailers = takes_trailers(head.fields);
+  head.te_trailers = ids.has(FieldId::te) && takes_trailers(head.fields);
   return {};
 }
 
@@ -219,7 +222,7 @@ Result<std::size_t> parse_request_head(Bytes all, const HeadLimits& limits, std:
     case FieldLines::Outcome::complete: break;
   }
   if (lines.count > limits.head_fields) return fail(Cause::head_too_large, "fields");
-  if (const auto derived = derive(head); !derived) return fail(derived.error());
+  if (const auto derived = derive(head, lines.ids); !derived) return fail(derived.error());
   scanned = lines.end;
   return lines.end;
 }

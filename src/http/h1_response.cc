@@ -62,11 +62,11 @@ bool announces_impossible_body(const ResponseHead& head, const FieldLength& leng
   return length.kind == FieldLength::Kind::chunked || length.bytes > 0;
 }
 
-Result<void> derive(ResponseHead& head, Method method) {
-  const Result<FieldLength> length = field_length(head.fields, head.version);
+Result<void> derive(ResponseHead& head, FieldIds ids, Method method) {
+  const Result<FieldLength> length = field_length(head.fields, ids, head.version);
   if (!length) return bad(length.error().where);
   head.body = response_body(head, *length, method);
-  const ConnectionOptions options = connection_options(head.fields);
+  const ConnectionOptions options = connection_options(head.fields, ids);
   head.keep_alive = options.persistent(head.version) &&
                     head.body.kind != BodyLength::Kind::until_close &&
                     !announces_impossible_body(head, *length);
@@ -106,7 +106,8 @@ Result<std::size_t> parse_response_head(Bytes all, const HeadLimits& limits, Met
     case FieldLines::Outcome::complete: break;
   }
   if (lines.count > limits.head_fields) return fail(Cause::upstream_head_too_large, "fields");
-  if (const auto derived = derive(head, request_method); !derived) return fail(derived.error());
+  if (const auto derived = derive(head, lines.ids, request_method); !derived)
+    return fail(derived.error());
   scanned = lines.end;
   return lines.end;
 }

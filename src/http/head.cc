@@ -61,33 +61,30 @@ consteval Candidates make_candidates() {
 }
 constexpr Candidates kCandidates = make_candidates();
 
+/// `known` is in lower case. Without branches per byte, since this runs for most fields.
+bool is_known(std::string_view name, std::string_view known) {
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    const unsigned letter_bit = known[i] >= 'a' ? 0x20 : 0;
+    difference |= static_cast<unsigned char>(name[i] ^ known[i]) & ~letter_bit;
+  }
+  return difference == 0;
+}
+
 }  // namespace
 
 FieldId field_id(std::string_view name) {
   if (name.empty() || name.size() >= kNameSizes) return FieldId::other;
   const KnownName& known =
       kKnownNames[kCandidates[name.size() * kLetters + (static_cast<unsigned char>(name[0]) & 31)]];
-  return known.id != FieldId::other && iequals(name, known.name) ? known.id : FieldId::other;
+  return is_known(name, known.name) ? known.id : FieldId::other;
 }
 
-void FieldList::clear() {
-  size_ = 0;
-  heap_.clear();
-}
-
-void FieldList::push_back(const Field& field) {
-  if (size_ < kInline) {
-    inline_[size_++] = field;
-    return;
-  }
+void FieldList::push_back_on_heap(const Field& field) {
   if (size_ == kInline) heap_.assign(inline_.begin(), inline_.end());
   heap_.push_back(field);
   ++size_;
   WEIR_ASSERT(heap_.size() == size_);
-}
-
-std::span<const Field> FieldList::all() const {
-  return {size_ <= kInline ? inline_.data() : heap_.data(), size_};
 }
 
 const Field* FieldList::find(FieldId id) const {

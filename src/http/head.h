@@ -78,9 +78,17 @@ class FieldList {
  public:
   static constexpr std::size_t kInline = 24;
 
-  void clear();
-  void push_back(const Field& field);
-  [[nodiscard]] std::span<const Field> all() const;
+  void clear() {
+    size_ = 0;
+    heap_.clear();
+  }
+  void push_back(const Field& field) {
+    if (size_ >= kInline) return push_back_on_heap(field);
+    inline_[size_++] = field;
+  }
+  [[nodiscard]] std::span<const Field> all() const {
+    return {size_ <= kInline ? inline_.data() : heap_.data(), size_};
+  }
   [[nodiscard]] std::size_t size() const { return size_; }
   auto begin() const { return all().begin(); }
   auto end() const { return all().end(); }
@@ -89,6 +97,8 @@ class FieldList {
   [[nodiscard]] const Field* find(std::string_view name) const;
 
  private:
+  void push_back_on_heap(const Field& field);
+
   std::array<Field, kInline> inline_;
   std::vector<Field> heap_;  // holds all of them once there are more than kInline
   std::size_t size_ = 0;
@@ -122,8 +132,8 @@ struct RequestHead {
   std::string_view scheme;     ///< only of an absolute-form target; otherwise empty
   std::string_view authority;  ///< host[:port] of the absolute-form target, else of Host; may be
                                ///< empty in HTTP/1.0. RFC 9112 section 3.2.2: the target wins
-  std::string_view path;   ///< with a leading '/', or "*" for OPTIONS *
-  std::string_view query;  ///< without '?'; `has_query` tells "/a?" from "/a"
+  std::string_view path;       ///< with a leading '/', or "*" for OPTIONS *
+  std::string_view query;      ///< without '?'; `has_query` tells "/a?" from "/a"
   bool has_query = false;
   FieldList fields;
 

@@ -32,15 +32,17 @@ bool is_ipv4(std::string_view s) {
   }
 }
 
+enum class Ipv4Tail : std::uint8_t { allowed, refused };
+
 /// Counts the 16-bit groups of one side of "::"; -1 when malformed.
-int ipv6_groups(std::string_view s, bool may_end_in_ipv4) {
+int ipv6_groups(std::string_view s, Ipv4Tail tail) {
   if (s.empty()) return 0;
   int groups = 0;
   for (;;) {
     const std::size_t colon = s.find(':');
     const std::string_view group = s.substr(0, colon);
     const bool last = colon == std::string_view::npos;
-    if (last && may_end_in_ipv4 && is_ipv4(group)) return groups + 2;
+    if (last && tail == Ipv4Tail::allowed && is_ipv4(group)) return groups + 2;
     if (group.empty() || group.size() > 4) return -1;
     for (const char c : group) {
       if (hex_value(c) < 0) return -1;
@@ -53,9 +55,9 @@ int ipv6_groups(std::string_view s, bool may_end_in_ipv4) {
 
 bool is_ipv6(std::string_view s) {
   const std::size_t gap = s.find("::");
-  if (gap == std::string_view::npos) return ipv6_groups(s, true) == 8;
-  const int before = ipv6_groups(s.substr(0, gap), false);
-  const int after = ipv6_groups(s.substr(gap + 2), true);
+  if (gap == std::string_view::npos) return ipv6_groups(s, Ipv4Tail::allowed) == 8;
+  const int before = ipv6_groups(s.substr(0, gap), Ipv4Tail::refused);
+  const int after = ipv6_groups(s.substr(gap + 2), Ipv4Tail::allowed);
   return before >= 0 && after >= 0 && before + after <= 7;
 }
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/head.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace weir::http {
+namespace {
+
+TEST(FieldIdOf, ComparesWithoutCase) {
+  EXPECT_EQ(field_id("content-length"), FieldId::content_length);
+  EXPECT_EQ(field_id("Content-Length"), FieldId::content_length);
+  EXPECT_EQ(field_id("CONTENT-LENGTH"), FieldId::content_length);
+  EXPECT_EQ(field_id("Proxy-Authorization"), FieldId::proxy_authorization);
+  EXPECT_EQ(field_id("TE"), FieldId::te);
+  EXPECT_EQ(field_id("x-request-id"), FieldId::x_request_id);
+  for (const std::string_view other :
+       {"", "t", "tf", "content_length", "content-lengtg", "content-length ", "xontent-length",
+        "a-very-long-name-of-a-field-that-nobody-knows", "\xe3ontent-length", "content\rlength"}) {
+    EXPECT_EQ(field_id(other), FieldId::other) << other;
+  }
+}
+
+TEST(FieldList, GrowsBeyondItsInlinePlaces) {
+  FieldList fields;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < 3 * FieldList::kInline; ++i) names.push_back("n" + std::to_string(i));
+  for (int round = 0; round < 2; ++round) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      fields.push_back({names[i], "v", FieldId::other});
+      ASSERT_EQ(fields.size(), i + 1);
+      ASSERT_EQ(fields.all().front().name, "n0");
+      ASSERT_EQ(fields.all().back().name, names[i]);
+    }
+    fields.clear();
+    EXPECT_EQ(fields.size(), 0u);
+    EXPECT_EQ(fields.begin(), fields.end());
+  }
+}
+
+TEST(Methods, AreKnownByExactName) {
+  for (const auto& [name, method] :
+       std::initializer_list<std::pair<std::string_view, Method>>{{"GET", Method::get},
+                                                                  {"HEAD", Method::head},
+                                                                  {"POST", Method::post},
+                                                                  {"PUT", Method::put},
+                                                                  {"DELETE", Method::del},
+                                                                  {"CONNECT", Method::connect},
+                                                                  {"OPTIONS", Method::options},
+                                                                  {"TRACE", Method::trace},
+                                                                  {"PATCH", Method::patch},
+                                                                  {"get", Method::other},
+                                                                  {"GETS", Method::other},
+                                                                  {"", Method::other}}) {
+    EXPECT_EQ(method_from_name(name), method) << name;
+  }
+  EXPECT_TRUE(idempotent(Method::put));
+  EXPECT_FALSE(idempotent(Method::post));
+  EXPECT_FALSE(idempotent(Method::other));
+}
+
+TEST(HopByHop, NeverForwards) {
+  EXPECT_TRUE(hop_by_hop(FieldId::connection));
+  EXPECT_TRUE(hop_by_hop(FieldId::http2_settings));
+  EXPECT_FALSE(hop_by_hop(FieldId::host));
+  EXPECT_FALSE(hop_by_hop(FieldId::other));
+}
+
+TEST(ReasonPhrase, IsTheRegistered) {
+  EXPECT_EQ(reason_phrase(200), "OK");
+  EXPECT_EQ(reason_phrase(511), "Network Authentication Required");
+  EXPECT_EQ(reason_phrase(100), "Continue");
+  for (const int unknown : {-1, 0, 99, 299, 599, 600, 1000}) {
+    EXPECT_EQ(reason_phrase(unknown), "Unknown") << unknown;
+  }
+}
+
+}  // namespace
+}  // namespace weir::http
