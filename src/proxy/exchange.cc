@@ -57,7 +57,6 @@ Task<> Exchange::forward() {
       co_return;
     }
     ++retries_;
-    route_->upstream->counts().retries.add();
   }
   if (response_.status == 101) {
     co_await tunnel();
@@ -144,9 +143,6 @@ Task<Result<void>> Exchange::read_response_head() {
     if (aborted_.where != nullptr) co_return fail(aborted_);
   }
   route_->upstream->worked(*endpoint_);
-  UpstreamCounts& counts = route_->upstream->counts();
-  counts.by_class[static_cast<std::size_t>(response_.status / 100)].add();
-  counts.first_byte.observe(first_byte_);
   co_return Result<void>{};
 }
 
@@ -359,7 +355,10 @@ void Exchange::log() {
   record.request_id = steps_.request_id;
   if (route_->settings != nullptr) record.route = route_->settings->name;
   record.route_counts = route_->counts;
-  if (route_->upstream != nullptr) record.upstream = route_->upstream->name();
+  if (route_->upstream != nullptr) {
+    record.upstream = route_->upstream->name();
+    record.upstream_counts = &route_->upstream->counts();
+  }
   if (endpoint_ != nullptr) record.server = endpoint_->name;
   record.status = responder_.started() ? status_ : 0;
   record.cause = cause_;

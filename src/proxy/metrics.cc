@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/assert.h"
 #include "proxy/record.h"
 
 namespace weir::proxy {
@@ -12,12 +11,6 @@ namespace {
 /// 1..5 for 1xx … 5xx, 0 for none (and for what is no status at all).
 std::size_t status_class(int status) {
   return status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0;
-}
-
-template <class T>
-T* slot(std::array<std::atomic<T*>, kSlotsMax>& slots, std::uint16_t index) {
-  WEIR_ASSERT(index < slots.size());
-  return slots[index].load(std::memory_order_acquire);
 }
 
 void observe_upstream(UpstreamCounts& counts, const Record& record) {
@@ -37,17 +30,13 @@ void Histogram::observe(Micros value) {
 }
 
 void observe(WorkerMetrics& metrics, const Record& record) {
-  if (RouteCounts* route = slot(metrics.routes, record.route_index)) {
+  if (RouteCounts* route = record.route_counts) {
     route->by_class[status_class(record.status)].add();
     route->duration.observe(record.duration);
     route->bytes_received.add(record.bytes_received);
     route->bytes_sent.add(record.bytes_sent);
   }
-  if (!record.upstream.empty()) {
-    if (UpstreamCounts* upstream = slot(metrics.upstreams, record.upstream_index)) {
-      observe_upstream(*upstream, record);
-    }
-  }
+  if (record.upstream_counts != nullptr) observe_upstream(*record.upstream_counts, record);
   if (record.cause != Cause::none) metrics.causes[static_cast<std::size_t>(record.cause)].add();
 }
 

@@ -34,11 +34,9 @@ TEST(Observe, CountsTheExchangeOnceInEveryPlace) {
   WorkerMetrics metrics;
   RouteCounts route;
   UpstreamCounts upstream;
-  metrics.routes[3] = &route;
-  metrics.upstreams[2] = &upstream;
   Record record;
-  record.route_index = 3;
-  record.upstream_index = 2;
+  record.route_counts = &route;
+  record.upstream_counts = &upstream;
   record.upstream = "app";
   record.status = 404;
   record.bytes_sent = 10;

@@ -15,6 +15,7 @@
 namespace weir::proxy {
 
 struct RouteCounts;
+struct UpstreamCounts;
 
 struct Record {
   WallTime started;
@@ -31,7 +32,8 @@ struct Record {
   std::string_view route;            ///< "" when none matched
   std::string_view upstream;
   std::string_view server;           ///< the address that was used last
-  RouteCounts* route_counts = nullptr;
+  RouteCounts* route_counts = nullptr;        ///< counted there; nullptr: nowhere
+  UpstreamCounts* upstream_counts = nullptr;
   int status = 0;                    ///< sent to the client; 0: none was
   Cause cause = Cause::none;
   int retries = 0;

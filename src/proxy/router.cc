@@ -81,13 +81,15 @@ void Router::add(Paths& paths, const config::PathMatch& path, std::uint32_t rout
 
 void Router::sort_all() {
   const auto more_conditions = [this](std::uint32_t a, std::uint32_t b) {
-    return conditions(config_.routes[a].match) > conditions(config_.routes[b].match);
+    const std::size_t of_a = conditions(config_.routes[a].match);
+    const std::size_t of_b = conditions(config_.routes[b].match);
+    return of_a != of_b ? of_a > of_b : a < b;  // then by order in the file
   };
   const auto sort_paths = [&](Paths& paths) {
-    for (auto& [value, routes] : paths.exact) std::ranges::stable_sort(routes, more_conditions);
-    for (auto& [value, routes] : paths.prefix) std::ranges::stable_sort(routes, more_conditions);
-    std::ranges::stable_sort(paths.any, more_conditions);
-    std::ranges::stable_sort(paths.regex, more_conditions, &Expression::route);
+    for (auto& [value, routes] : paths.exact) std::ranges::sort(routes, more_conditions);
+    for (auto& [value, routes] : paths.prefix) std::ranges::sort(routes, more_conditions);
+    std::ranges::sort(paths.any, more_conditions);
+    std::ranges::sort(paths.regex, more_conditions, &Expression::route);
   };
   for (auto& [host, paths] : hosts_) sort_paths(paths);
   for (auto& [host, paths] : wildcards_) sort_paths(paths);

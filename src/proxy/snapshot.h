@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "http/encode.h"
 #include "proxy/router.h"
 #include "proxy/upstream.h"
 

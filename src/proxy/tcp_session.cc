@@ -135,6 +135,7 @@ void TcpSession::log() {
   record.peer = &peer_;
   record.client = peer_text_;
   record.upstream = upstream_->name();
+  record.upstream_counts = &upstream_->counts();
   if (endpoint_ != nullptr) record.server = endpoint_->name;
   record.cause = cause_;
   record.retries = retries_;

@@ -14,6 +14,9 @@ constexpr std::size_t kCandidatesMax = 256;
 
 }  // namespace
 
+Endpoint::Endpoint(const io::SocketAddress& where, std::string text)
+    : address(where), name(std::move(text)) {}
+
 Endpoint::~Endpoint() { WEIR_ASSERT(idle.empty()); }
 
 Error connect_cause(Error error) {

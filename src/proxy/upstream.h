@@ -24,7 +24,7 @@ class H1Client;
 /// it lives on when a reload or the resolver has dropped it, until its last exchange has ended.
 class Endpoint {
  public:
-  Endpoint(io::SocketAddress address, std::string name) : address(address), name(std::move(name)) {}
+  Endpoint(const io::SocketAddress& address, std::string name);
   ~Endpoint();
 
   io::SocketAddress address;

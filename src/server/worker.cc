@@ -52,18 +52,30 @@ Result<void> Worker::open() {
   return {};
 }
 
-void Worker::start(std::vector<Worker*> all) {
+void Worker::start(std::vector<Worker*> all, std::function<void()> ended) {
   all_ = std::move(all);
-  thread_ = std::thread([this] {
+  thread_ = std::thread([this, ended = std::move(ended)] {
     pthread_setname_np(pthread_self(), ("weir-" + std::to_string(index_)).c_str());
-    io::PipePool pipes;
-    context_->pipes = loop_.io().can_splice() ? &pipes : nullptr;
-    loop_.run();
-    context_->pipes = nullptr;
-    context_->snapshot.reset();
-    upstreams_.clear();
+    run();
     pool_release();
+    ended();
   });
+}
+
+void Worker::run() {
+  io::PipePool pipes;
+  context_->pipes = loop_.io().can_splice() ? &pipes : nullptr;
+  loop_.end_of_turn = [](void* self) {
+    auto* worker = static_cast<Worker*>(self);
+    worker->metrics_.buffer_bytes.set(worker->loop_.chunks.used());
+    if (worker->on_turn) worker->on_turn();
+  };
+  loop_.end_of_turn_context = this;
+  if (all_.empty()) all_ = {this};
+  loop_.run();
+  context_->pipes = nullptr;
+  context_->snapshot.reset();
+  upstreams_.clear();
 }
 
 void Worker::join() { thread_.join(); }
@@ -112,10 +124,14 @@ void Worker::apply(const std::shared_ptr<const Plan>& plan) {
     const auto found = plan->services.find(id);
     if (found != plan->services.end()) {
       listener->service = found->second;
-    } else {
+    } else if (listener->service.kind != Service::Kind::handler) {
       close_listener(*listener);
     }
   }
+}
+
+void Worker::apply_settings(const std::shared_ptr<const Plan>& plan) {
+  context_->snapshot = std::make_shared<proxy::Snapshot>(plan->config, plan->router);
 }
 
 void Worker::set_addresses(const std::string& name, std::size_t server,
@@ -127,9 +143,10 @@ void Worker::set_addresses(const std::string& name, std::size_t server,
   }
 }
 
-void Worker::listen(int id, int fd) {
+void Worker::listen(int id, int fd, const Service& service) {
   auto listener = std::make_unique<Listener>();
   listener->id = id;
+  listener->service = service;
   listener->socket = loop_.io().adopt_listener(fd);
   Listener* const raw = listener.get();
   std::unique_ptr<Listener>& entry = listeners_[id];

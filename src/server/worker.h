@@ -41,7 +41,8 @@ struct Plan {
   std::vector<std::uint16_t> upstream_slots;  ///< as Config::upstreams
   /// Addresses known already: of literals always, of names as far as they are resolved.
   std::vector<std::vector<std::vector<io::SocketAddress>>> addresses;  ///< upstream, server
-  /// Services of the listeners, by id. Listeners that are not named here are closed.
+  /// Services of the listeners, by id. Listeners that are not named here are closed, but for those
+  /// of handlers.
   std::map<int, Service> services;
 };
 
@@ -56,18 +57,24 @@ class Worker {
   // --- control thread -----------------------------------------------------------------------------
   /// Prepares the loop; fails when the kernel does not give what it needs.
   Result<void> open();
-  void start(std::vector<Worker*> all);
+  /// Starts its thread. `all`: every worker, for handing off connections; `ended` is called on the
+  /// thread when it has stopped.
+  void start(std::vector<Worker*> all, std::function<void()> ended);
   void join();
+  /// Runs the loop on the calling thread instead, until it is stopped: the control thread's worker.
+  void run();
   io::Loop& loop() { return loop_; }
   [[nodiscard]] std::uint64_t connections() const { return metrics_.connections_active.get(); }
   [[nodiscard]] int index() const { return index_; }
 
   // --- worker's thread ----------------------------------------------------------------------------
   void apply(const std::shared_ptr<const Plan>& plan);
+  /// The same without routes, for a worker whose listeners all have handlers.
+  void apply_settings(const std::shared_ptr<const Plan>& plan);
   void set_addresses(const std::string& upstream, std::size_t server,
                      const std::vector<io::SocketAddress>& addresses);
   /// Takes over a duplicate of a listening socket.
-  void listen(int id, int fd);
+  void listen(int id, int fd, const Service& service);
   /// Accepts what is queued and closes all listeners; connections end after what they are doing.
   void drain();
   /// Ends all connections now.
@@ -78,6 +85,9 @@ class Worker {
   }
   /// Serves a connection that another worker has accepted.
   void adopt(int fd, const io::Peer& peer, int listener);
+
+  /// Called at the end of each turn; set before run().
+  std::function<void()> on_turn;
 
   void set_connections_max(std::uint64_t max) { connections_max_ = max; }
 

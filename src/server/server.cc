@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <fmt/format.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <latch>
+#include <thread>
+
+#include "io/listener.h"
+#include "io/system_socket.h"
+#include "server/diagnostics.h"
+#include "server/signals.h"
+
+namespace weir::server {
+namespace {
+
+constexpr std::uint64_t kDescriptorsKept = 128;  // for listeners, logs, pipes, configuration
+
+std::string errno_text(int error) { return std::strerror(error); }
+
+Result<io::SocketAddress> listen_address(const config::Address& address) {
+  if (address.kind == config::Address::Kind::unix_path) {
+    return io::SocketAddress::from_unix(address.path);
+  }
+  return io::SocketAddress::from_ip(address.host.empty() ? "::" : address.host, address.port);
+}
+
+// "[::]" also serves IPv4; where the kernel has no IPv6, any address means 0.0.0.0.
+Result<int> listen_any(const config::Listen& listen) {
+  Result<io::SocketAddress> address = listen_address(listen.address);
+  if (!address) return std::unexpected(address.error());
+  Result<int> fd = io::listen_on(*address, listen.backlog, listen.unix_mode);
+  if (!fd && fd.error().os_errno == EAFNOSUPPORT && listen.address.host.empty()) {
+    address = io::SocketAddress::from_ip("0.0.0.0", listen.address.port);
+    return io::listen_on(*address, listen.backlog, listen.unix_mode);
+  }
+  return fd;
+}
+
+std::string bind_failure(const config::Listen& listen, const Error& error) {
+  std::string hint;
+  if (error.os_errno == EADDRINUSE) {
+    hint = " (another program listens there; `ss -ltnp` shows which)";
+  } else if (error.os_errno == EACCES) {
+    hint = " (ports below 1024 need root: start as root with `user` set, or give the binary "
+           "CAP_NET_BIND_SERVICE)";
+  } else if (error.os_errno == EADDRNOTAVAIL) {
+    hint = " (this machine has no such address)";
+  }
+  return fmt::format("cannot listen on {}: {}{}", listen.address.text(),
+                     errno_text(error.os_errno), hint);
+}
+
+io::Backend backend_of(config::IoBackend backend) {
+  switch (backend) {
+    case config::IoBackend::automatic: return io::Backend::automatic;
+    case config::IoBackend::ring: return io::Backend::ring;
+    case config::IoBackend::epoll: return io::Backend::epoll;
+  }
+  WEIR_UNREACHABLE("backend");
+}
+
+std::size_t worker_count(const config::Config& config) {
+  if (config.workers > 0) return static_cast<std::size_t>(config.workers);
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<std::size_t>(CPU_COUNT(&set));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+// What a literal address is; nothing for a name.
+std::vector<io::SocketAddress> literal_addresses(const config::Address& address) {
+  if (address.kind == config::Address::Kind::name) return {};
+  const Result<io::SocketAddress> result = listen_address(address);
+  return result ? std::vector{*result} : std::vector<io::SocketAddress>{};
+}
+
+}  // namespace
+
+Server::Server(std::shared_ptr<const config::Config> config, Load load)
+    : Timer([](Timer& timer) { static_cast<Server&>(timer).end_drain(); }),
+      config_(std::move(config)),
+      load_(std::move(load)) {}
+
+Server::~Server() {
+  for (const Listening& listening : listening_) io::close_descriptor(listening.fd);
+}
+
+std::string_view Server::backend_name() const { return control_->loop().io().name(); }
+
+std::optional<std::string> Server::start() {
+  raise_descriptor_limit();
+  const std::size_t count = worker_count(*config_);
+  const io::Selected selected = io::select_backend(backend_of(config_->io));
+  backend_ = selected.backend;
+  metrics_ = std::make_unique<MetricsRegistry>(count, io::wall_now());
+  start_diagnostics(config_->log_level);
+  log_info("{}", selected.why);
+  std::vector<Listening> opened;
+  if (auto problem = open_listeners(*config_, opened)) return problem;
+  log_ = std::make_unique<LogWriter>(LogTarget(config_->access_log.to));
+  log_->flush();  // has opened its file by then, with the rights that we still have
+  if (auto problem = drop_privileges()) return problem;
+
+  const bool logging = config_->access_log.to != "off";
+  control_ = std::make_unique<Worker>(-1, backend_, 16_MiB, control_metrics_, nullptr);
+  for (std::size_t i = 0; i < count; ++i) {
+    proxy::WorkerMetrics& metrics = metrics_->worker(i);
+    proxy::LogSink* sink = logging ? &log_->add_sink(metrics.log_lines_dropped) : nullptr;
+    workers_.push_back(std::make_unique<Worker>(static_cast<int>(i), backend_,
+                                                config_->limits.memory / count, metrics, sink));
+  }
+  std::vector<Worker*> all;
+  for (const auto& worker : workers_) all.push_back(worker.get());
+  for (Worker* worker : all) {
+    if (const Result<void> open = worker->open(); !open) {
+      return fmt::format("cannot start a worker: {}: {}", open.error().where,
+                         errno_text(open.error().os_errno));
+    }
+  }
+  if (!control_->open()) return "cannot start the control loop";
+  install_signals(control_->loop().io());
+  for (Worker* worker : all) {
+    worker->start(all, [this] { control_->loop().post([this] { worker_ended(); }); });
+  }
+  publish(make_plan(config_, opened), opened);
+  return std::nullopt;
+}
+
+void Server::raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+// Opens what `config` listens on and is not open yet. On failure nothing of it stays open.
+std::optional<std::string> Server::open_listeners(const config::Config& config,
+                                                  std::vector<Listening>& opened) {
+  for (const config::Listen& listen : config.listens) {
+    const auto same = [&](const Listening& old) { return old.settings.address == listen.address; };
+    if (std::ranges::any_of(listening_, same)) continue;
+    const Result<int> fd = listen_any(listen);
+    if (!fd) {
+      for (const Listening& other : opened) io::close_descriptor(other.fd);
+      opened.clear();
+      return bind_failure(listen, fd.error());
+    }
+    opened.push_back({next_listener_++, *fd, listen});
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Server::drop_privileges() const {
+  if (config_->user.empty() && config_->group.empty()) return std::nullopt;
+  if (geteuid() != 0) return "`user` and `group` need Weir to be started as root";
+  gid_t group = 0;
+  const passwd* user = nullptr;
+  if (!config_->user.empty()) {
+    user = getpwnam(config_->user.c_str());
+    if (user == nullptr) return fmt::format("there is no user \"{}\"", config_->user);
+    group = user->pw_gid;
+  }
+  if (!config_->group.empty()) {
+    const struct group* entry = getgrnam(config_->group.c_str());
+    if (entry == nullptr) return fmt::format("there is no group \"{}\"", config_->group);
+    group = entry->gr_gid;
+  }
+  if (user != nullptr && initgroups(config_->user.c_str(), group) != 0) {
+    return fmt::format("cannot become {}: {}", config_->user, errno_text(errno));
+  }
+  if (setgid(group) != 0) return fmt::format("cannot change the group: {}", errno_text(errno));
+  if (user != nullptr && setuid(user->pw_uid) != 0) {
+    return fmt::format("cannot become {}: {}", config_->user, errno_text(errno));
+  }
+  return std::nullopt;
+}
+
+std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Config> config,
+                                              const std::vector<Listening>& opened) {
+  auto plan = std::make_shared<Plan>();
+  plan->config = config;
+  plan->router = std::make_shared<proxy::Router>(*config);
+  plan->none_slot = metrics_->route_slot("none");
+  for (const config::Route& route : config->routes) {
+    plan->route_slots.push_back(metrics_->route_slot(route.name));
+  }
+  for (const config::Upstream& upstream : config->upstreams) {
+    plan->upstream_slots.push_back(metrics_->upstream_slot(upstream.name));
+    auto& servers = plan->addresses.emplace_back();
+    for (const config::Server& server : upstream.servers) {
+      servers.push_back(literal_addresses(server.address));
+    }
+  }
+  for (const auto* list : {&listening_, &opened}) {
+    for (const Listening& listening : *list) {
+      for (std::size_t i = 0; i < config->listens.size(); ++i) {
+        const config::Listen& listen = config->listens[i];
+        if (!(listen.address == listening.settings.address)) continue;
+        const bool tcp = !listen.tcp_upstream.empty();
+        plan->services[listening.id] = {tcp ? Service::Kind::tcp : Service::Kind::http, i, nullptr};
+      }
+    }
+  }
+  return plan;
+}
+
+// Hands the plan to all workers and waits until each has taken it over, so that after a reload has been
+// reported no new exchange runs by the old configuration.
+void Server::publish(const std::shared_ptr<const Plan>& plan, const std::vector<Listening>& opened) {
+  plan_ = plan;
+  config_ = plan->config;
+  control_->apply_settings(plan);
+  std::uint64_t connections = config_->limits.connections;
+  if (connections == 0) {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    connections = limit.rlim_cur > kDescriptorsKept ? (limit.rlim_cur - kDescriptorsKept) / 2 : 64;
+  }
+  std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
+  for (const auto& worker : workers_) {
+    Worker* target = worker.get();
+    target->loop().post([&, target, connections] {
+      target->set_connections_max(connections);
+      target->loop().chunks.set_budget(plan->config->limits.memory / workers_.size());
+      target->apply(plan);
+      for (const Listening& listening : opened) {
+        if (const Result<int> fd = io::duplicate(listening.fd); fd) {
+          target->listen(listening.id, *fd, plan->services.at(listening.id));
+        }
+      }
+      done.count_down();
+    });
+  }
+  done.wait();
+  std::erase_if(listening_, [&](const Listening& old) {
+    if (plan->services.contains(old.id)) return false;
+    log_info("no longer listening on {}", old.settings.address.text());
+    io::close_descriptor(old.fd);
+    return true;
+  });
+  for (const Listening& listening : opened) {
+    const io::SocketAddress bound = io::SocketAddress::of_socket(listening.fd);
+    log_info("listening on {}{}", bound.text(),
+             listening.settings.tcp_upstream.empty() ? "" : " (tcp)");
+    listening_.push_back(listening);
+  }
+}
+
+Reloaded Server::reload() {
+  if (draining_) return {false, "Weir is stopping"};
+  if (!load_) return {false, "there is no configuration file to reload"};
+  std::string text;
+  std::shared_ptr<const config::Config> config = load_(text);
+  std::vector<Listening> opened;
+  if (config != nullptr) {
+    if (auto problem = open_listeners(*config, opened)) {
+      text += *problem;
+      config = nullptr;
+    }
+  }
+  if (config == nullptr) {
+    metrics_->reloaded(MetricsRegistry::Reload::failed, io::wall_now());
+    log_error("reload failed, the old configuration stays in force:\n{}", text);
+    return {false, text};
+  }
+  if (config->access_log.to != config_->access_log.to) {
+    log_->set_target(LogTarget(config->access_log.to));
+  }
+  set_diagnostics_level(config->log_level);
+  publish(make_plan(config, opened), opened);
+  metrics_->reloaded(MetricsRegistry::Reload::succeeded, io::wall_now());
+  log_info("reloaded: {} routes, {} upstreams, {} listeners", config->routes.size(),
+           config->upstreams.size(), config->listens.size());
+  return {true, text + "reloaded\n"};
+}
+
+void Server::reopen_logs() { log_->reopen(); }
+
+Result<io::SocketAddress> Server::listen_with(const io::SocketAddress& address, unsigned unix_mode,
+                                              proxy::Handler& handler) {
+  const Result<int> fd = io::listen_on(address, 128, unix_mode);
+  if (!fd) return std::unexpected(fd.error());
+  const io::SocketAddress bound = io::SocketAddress::of_socket(*fd);
+  control_->listen(next_listener_++, *fd, {Service::Kind::handler, 0, &handler});
+  return bound;
+}
+
+int Server::run() {
+  log_info("ready");
+  control_->on_turn = [this] { look_at_signals(); };
+  control_->run();
+  uninstall_signals();
+  for (const auto& worker : workers_) worker->join();
+  log_->stop();
+  log_info("stopped");
+  stop_diagnostics();
+  return 0;
+}
+
+void Server::look_at_signals() {
+  const SignalsSeen seen = take_signals();
+  if (seen.stops >= 2) std::_Exit(1);  // asked twice: at once
+  if (seen.stops > stops_) {
+    stops_ = seen.stops;
+    stop();
+  }
+  if (seen.reload) reload();
+  if (seen.reopen) reopen_logs();
+}
+
+// Stops accepting, lets what is under way end, and ends the rest when the time is over.
+void Server::stop() {
+  if (draining_) return;
+  draining_ = true;
+  const Millis bound = config_->timeouts.drain;
+  log_info("stopping: waiting at most {} s for {} connections", bound.count() / 1000,
+           metrics_->snapshot().total.connections_active);
+  for (const auto& worker : workers_) {
+    Worker* target = worker.get();
+    target->loop().post([target] { target->drain(); });
+  }
+  control_->loop().timers().arm(*this, control_->loop().now() + bound);
+}
+
+void Server::end_drain() {
+  log_warn("the drain took longer than {} s: closing {} connections",
+           config_->timeouts.drain.count() / 1000, metrics_->snapshot().total.connections_active);
+  for (const auto& worker : workers_) {
+    Worker* target = worker.get();
+    target->loop().post([target] { target->abort_all(); });
+  }
+}
+
+void Server::worker_ended() {
+  if (++workers_ended_ < workers_.size()) return;
+  Timer::disarm();
+  control_->drain();
+}
+
+}  // namespace weir::server

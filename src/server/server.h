@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The process: workers, listening sockets, the log writer, counters, and the control loop on the main
+// thread that reacts to signals and to the admin socket. Reload is by difference: a new configuration
+// is built completely first, and if any part of it fails nothing has changed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/log_writer.h"
+#include "server/metrics_registry.h"
+#include "server/worker.h"
+
+namespace weir::server {
+
+struct Reloaded {
+  bool ok = false;
+  std::string text;  ///< what an operator is shown: diagnostics, or what changed
+};
+
+class Server : private io::Timer {
+ public:
+  using Load = std::function<std::shared_ptr<const config::Config>(std::string& diagnostics)>;
+  /// `load` reads the configuration again for a reload; empty when there is no file.
+  Server(std::shared_ptr<const config::Config> config, Load load);
+  ~Server();
+
+  /// Binds, drops privileges, starts the workers. An error is a sentence for the operator.
+  std::optional<std::string> start();
+  /// Until a signal or stop() ends it. The exit code.
+  int run();
+
+  // Called on the control thread (signals, admin).
+  Reloaded reload();
+  void stop();
+  void reopen_logs();
+  [[nodiscard]] MetricsRegistry& metrics() { return *metrics_; }
+  [[nodiscard]] const config::Config& config() const { return *config_; }
+  [[nodiscard]] std::string_view backend_name() const;
+  [[nodiscard]] bool draining() const { return draining_; }
+  [[nodiscard]] std::vector<std::unique_ptr<Worker>>& workers() { return workers_; }
+  io::Loop& loop() { return control_->loop(); }
+  /// Further listeners of the control loop (admin, demo origin), served by `handler`.
+  Result<io::SocketAddress> listen_with(const io::SocketAddress& address, unsigned unix_mode,
+                                        proxy::Handler& handler);
+
+ private:
+  struct Listening {
+    int id = 0;
+    int fd = -1;
+    config::Listen settings;
+  };
+  std::optional<std::string> open_listeners(const config::Config& config,
+                                            std::vector<Listening>& opened);
+  std::shared_ptr<const Plan> make_plan(std::shared_ptr<const config::Config> config,
+                                        const std::vector<Listening>& opened);
+  void publish(const std::shared_ptr<const Plan>& plan, const std::vector<Listening>& opened);
+  std::optional<std::string> drop_privileges() const;
+  void raise_descriptor_limit();
+  void look_at_signals();
+  void end_drain();
+  void worker_ended();
+
+  std::shared_ptr<const config::Config> config_;
+  Load load_;
+  io::Backend backend_ = io::Backend::epoll;
+  std::unique_ptr<MetricsRegistry> metrics_;
+  std::unique_ptr<LogWriter> log_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  proxy::WorkerMetrics control_metrics_;  // not part of what is shown
+  std::unique_ptr<Worker> control_;       // the main thread's: signals, admin, the demo's origin
+  std::size_t workers_ended_ = 0;
+  std::vector<Listening> listening_;
+  std::shared_ptr<const Plan> plan_;
+  int next_listener_ = 1;
+  bool draining_ = false;
+  int stops_ = 0;
+};
+
+}  // namespace weir::server

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/signals.h"
+
+#include <atomic>
+#include <csignal>
+
+namespace weir::server {
+namespace {
+
+// A signal handler reaches nothing but statics.
+std::atomic<int> stops{0};
+std::atomic<bool> reload{false};
+std::atomic<bool> reopen{false};
+std::atomic<io::Io*> waker{nullptr};
+
+void on_signal(int signal) {
+  switch (signal) {
+    case SIGHUP: reload = true; break;
+    case SIGUSR1: reopen = true; break;
+    default: ++stops; break;
+  }
+  if (io::Io* io = waker.load()) io->wake();  // one write(2)
+}
+
+constexpr int kSignals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
+
+void set_all(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : kSignals) sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+void install_signals(io::Io& io) {
+  waker = &io;
+  set_all(on_signal);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+SignalsSeen take_signals() { return {stops.load(), reload.exchange(false), reopen.exchange(false)}; }
+
+void uninstall_signals() {
+  set_all(SIG_DFL);
+  waker = nullptr;
+}
+
+}  // namespace weir::server
