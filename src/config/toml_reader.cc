@@ -41,6 +41,7 @@ class Conversion {
       case toml::node_type::string:
         node.kind = Node::Kind::string;
         node.text = expanded(from.as_string()->get(), node.place);
+        node.expanded = node.text != from.as_string()->get();
         break;
       case toml::node_type::integer:
         node.kind = Node::Kind::integer;
