@@ -81,7 +81,7 @@ std::expected<Address, Complaint> with_host(std::string_view host, Address addre
   address.host = use == AddressUse::listen && host == "*" ? "" : host;
   if (host.empty() && use == AddressUse::server) address.host = "localhost";
   if (address.host.empty() || is_ipv4(address.host)) return address;
-  if (looks_like_ipv4(host) || (!address.host.empty() && !is_dns_name(address.host))) {
+  if (looks_like_ipv4(address.host) || !is_dns_name(address.host)) {
     return complain(fmt::format("\"{}\" is neither an IP address nor a name", host));
   }
   if (use == AddressUse::server) {

@@ -13,6 +13,7 @@
 #include <expected>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -66,6 +67,7 @@ class Loading {
  public:
   Loaded run(std::string_view text, const std::string& name) {
     const int file = report_.add_file(name, text);
+    seen_.insert(canonical(name));
     auto document = parse_toml(text, file, report_);
     if (document) {
       include_files(*document, folder_of(name));
@@ -89,7 +91,11 @@ class Loading {
     for (const Node& item : include->value.items) {
       if (!item.is(Node::Kind::string) || item.text.empty()) continue;
       const std::string pattern = item.text.starts_with('/') ? item.text : folder + item.text;
-      for (std::string& path : find_files(pattern)) files.emplace_back(std::move(path), item.place);
+      for (std::string& path : find_files(pattern)) {
+        // "*.toml" finds the main file as well, and a file that must come first may be named twice.
+        const bool fresh = seen_.insert(canonical(path)).second;
+        if (fresh) files.emplace_back(std::move(path), item.place);
+      }
     }
     if (files.size() > kIncludesMax) {
       report_.error(include->place, fmt::format("more than {} files are included", kIncludesMax));
@@ -130,7 +136,13 @@ class Loading {
     config_ = std::move(config);
   }
 
+  static std::string canonical(const std::string& path) {
+    std::error_code failure;
+    return std::filesystem::weakly_canonical(path, failure).string();
+  }
+
   Report report_;
+  std::set<std::string> seen_;  // canonical paths of the files that were read
   std::shared_ptr<const Config> config_;
   bool syntax_error_ = false;
 };

@@ -41,6 +41,12 @@ std::string code(std::string_view text) {
   return text.empty() ? std::string() : fmt::format("`{}`", text);
 }
 
+std::string capital(std::string_view text) {
+  std::string out(text);
+  if (out.front() >= 'a' && out.front() <= 'z') out.front() = static_cast<char>(out.front() - 32);
+  return out;
+}
+
 std::string cell(std::string_view text) {
   std::string out;
   for (const char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
@@ -173,8 +179,8 @@ Json section_schema(const SectionText& section) {
 std::string settings_markdown() {
   std::string out(kIntroduction);
   for (const SectionText& section : all_sections()) {
-    const bool top = section.section == Section::top;
-    out += fmt::format("\n## {}\n\n", top ? std::string(section.title) : code(section.title));
+    out += fmt::format("\n## {}\n\n", section.title.starts_with('[') ? code(section.title)
+                                                                     : capital(section.title));
     if (!section.help.empty()) out += fmt::format("{}\n\n", section.help);
     if (section.section == Section::route) out += fmt::format("{}\n", order_text());
     out +=

@@ -87,8 +87,7 @@ class Conversion {
     if (result) return *std::move(result);
     ExpansionFailure& failure = result.error();
     report_.error(fragment_place(failure.fragment, at), std::move(failure.complaint));
-    // Something that no other check complains about a second time is not to be had; the text as
-    // written is the least surprising.
+    report_.mute(at);
     return text;
   }
 
@@ -128,6 +127,7 @@ std::string syntax_hint(std::string_view description, std::string_view line) {
     return "a setting is written name = value";
   }
   if (says("inline table")) return "a table in braces must be on one line; use [section] otherwise";
+  if (says("string: unescaped control")) return "the closing quote is missing";
   if (says("escape sequence")) return "write \\\\ for a backslash, or use 'single quotes'";
   if (says("redefine existing table")) return "write [[name]] for the second of several";
   if (says("redefine")) return "a setting can be given once";
