@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cstring>
@@ -16,6 +15,8 @@ namespace weir::config {
 namespace {
 
 constexpr std::uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+
+constexpr std::size_t kUnixPathMax = 107;  // sockaddr_un::sun_path without its final NUL
 
 std::unexpected<Complaint> complain(std::string message, std::string hint = {}) {
   return std::unexpected(Complaint{std::move(message), std::move(hint)});
@@ -55,10 +56,10 @@ std::expected<Address, Complaint> parse_unix(std::string_view text) {
     return complain(fmt::format("the path of \"{}\" must be absolute", text),
                     "write unix:/run/app.sock");
   }
-  if (address.path.size() >= sizeof(sockaddr_un::sun_path)) {
+  if (address.path.size() > kUnixPathMax) {
     return complain(
         fmt::format("the path of a unix socket has at most {} bytes, and this one has {}",
-                    sizeof(sockaddr_un::sun_path) - 1, address.path.size()));
+                    kUnixPathMax, address.path.size()));
   }
   if (address.path.find('\0') != std::string::npos)
     return complain("a path cannot hold a NUL byte");
@@ -80,7 +81,7 @@ std::expected<Address, Complaint> with_host(std::string_view host, Address addre
   address.host = use == AddressUse::listen && host == "*" ? "" : host;
   if (host.empty() && use == AddressUse::server) address.host = "localhost";
   if (address.host.empty() || is_ipv4(address.host)) return address;
-  if (looks_like_ipv4(host) || (!address.host.empty() && !is_dns_name(address.host))) {
+  if (looks_like_ipv4(address.host) || !is_dns_name(address.host)) {
     return complain(fmt::format("\"{}\" is neither an IP address nor a name", host));
   }
   if (use == AddressUse::server) {

@@ -10,6 +10,7 @@
 
 #include "config/nearest.h"
 #include "config/pattern.h"
+#include "config/settings.h"
 
 namespace weir::config {
 namespace {
@@ -73,7 +74,7 @@ class Checks {
       const Member* given = route.node->find("name");
       if (given == nullptr) continue;
       const auto [first, fresh] = seen.emplace(route.name, given->value.place);
-      if (route.name.empty()) {
+      if (given->value.is(Node::Kind::string) && given->value.text.empty()) {
         report_.error(given->value.place, "a route's name cannot be empty");
       } else if (!fresh) {
         report_.error(given->value.place, fmt::format("two routes are named \"{}\"", route.name),
@@ -104,7 +105,11 @@ class Checks {
       }
       if (first == nullptr) first = &member;
     }
-    if (first == nullptr) {
+    // A mistyped name is most likely the missing one, and is reported already.
+    const bool mistyped = std::ranges::any_of(route.node->members, [](const Member& member) {
+      return find_setting(Section::route, member.key) == nullptr;
+    });
+    if (first == nullptr && !mistyped) {
       report_.error(route.node->place, fmt::format("route \"{}\" does nothing", route.name),
                     "give it upstream = \"name\", respond = 404 or redirect = \"https://…\"");
     }
@@ -116,7 +121,7 @@ class Checks {
 
   void check_upstream(const UpstreamDraft& upstream) {
     const Place& place = upstream.member->place;
-    if (!used_.contains(upstream.name)) {
+    if (!used_.contains(upstream.name) && !report_.failed()) {
       report_.warning(place, fmt::format("upstream \"{}\" is not used", upstream.name));
     }
     const bool only_backups =

@@ -118,8 +118,8 @@ struct PathMatch {
 };
 
 struct Match {
-  std::vector<std::string> hosts;  ///< lower case; "example.com", "*.example.com", with ":port"
-                                   ///< only when written so; empty: any
+  std::vector<std::string> hosts;    ///< lower case; "example.com", "*.example.com"; with ":port"
+                                     ///< only when written so, never after a *; empty: any
   std::vector<PathMatch> paths;      ///< empty: any
   std::vector<std::string> methods;  ///< upper case; empty: any
   std::vector<ValueMatch> headers;   ///< all must hold

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 #include <glob.h>
-#include <sys/stat.h>
+// tidy: allow sans-io because the default admin address depends on the user
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,8 +11,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <expected>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <set>
+#include <system_error>
 #include <utility>
 
 #include "config/check.h"
@@ -26,11 +28,10 @@ constexpr std::size_t kFileSizeMax = 16_MiB;
 constexpr std::size_t kIncludesMax = 1'000;
 
 std::expected<std::string, Complaint> read_file(const std::string& path) {
-  struct stat status;
-  if (stat(path.c_str(), &status) != 0) {
-    return std::unexpected(Complaint{fmt::format("cannot be read: {}", std::strerror(errno))});
+  std::error_code failure;
+  if (std::filesystem::is_directory(path, failure)) {
+    return std::unexpected(Complaint{"is a directory"});
   }
-  if (S_ISDIR(status.st_mode)) return std::unexpected(Complaint{"is a directory"});
   std::ifstream stream(path, std::ios::binary);
   if (!stream) {
     return std::unexpected(Complaint{fmt::format("cannot be read: {}", std::strerror(errno))});
@@ -66,6 +67,7 @@ class Loading {
  public:
   Loaded run(std::string_view text, const std::string& name) {
     const int file = report_.add_file(name, text);
+    seen_.insert(canonical(name));
     auto document = parse_toml(text, file, report_);
     if (document) {
       include_files(*document, folder_of(name));
@@ -89,7 +91,11 @@ class Loading {
     for (const Node& item : include->value.items) {
       if (!item.is(Node::Kind::string) || item.text.empty()) continue;
       const std::string pattern = item.text.starts_with('/') ? item.text : folder + item.text;
-      for (std::string& path : find_files(pattern)) files.emplace_back(std::move(path), item.place);
+      for (std::string& path : find_files(pattern)) {
+        // "*.toml" finds the main file as well, and a file that must come first may be named twice.
+        const bool fresh = seen_.insert(canonical(path)).second;
+        if (fresh) files.emplace_back(std::move(path), item.place);
+      }
     }
     if (files.size() > kIncludesMax) {
       report_.error(include->place, fmt::format("more than {} files are included", kIncludesMax));
@@ -130,7 +136,13 @@ class Loading {
     config_ = std::move(config);
   }
 
+  static std::string canonical(const std::string& path) {
+    std::error_code failure;
+    return std::filesystem::weakly_canonical(path, failure).string();
+  }
+
   Report report_;
+  std::set<std::string> seen_;  // canonical paths of the files that were read
   std::shared_ptr<const Config> config_;
   bool syntax_error_ = false;
 };

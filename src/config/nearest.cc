@@ -10,8 +10,9 @@
 
 namespace weir::config {
 namespace {
-constexpr std::size_t kWordMax = 64;  // longer words are not compared
-}
+constexpr std::size_t kWordMax = 64;   // longer words are not compared
+constexpr std::size_t kPrefixMin = 4;  // of a word that was cut short, like "warn"
+}  // namespace
 
 int edit_distance(std::string_view a, std::string_view b) {
   std::vector<int> before(b.size() + 1), last(b.size() + 1), now(b.size() + 1);
@@ -36,6 +37,8 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
   int best_distance = static_cast<int>(std::max<std::size_t>(1, word.size() / 3)) + 1;
   for (const std::string_view candidate : words) {
     if (candidate.size() > kWordMax) continue;
+    const bool shortened = word.size() >= kPrefixMin && candidate.starts_with(word);
+    if (shortened) return candidate;
     const int distance = edit_distance(word, candidate);
     if (distance < best_distance) {
       best = candidate;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// "Did you mean": the known word that is closest to a mistyped one.
+// The known word that is closest to a mistyped one, for "did you mean".
 #pragma once
 
 #include <string>

@@ -76,6 +76,9 @@ std::expected<std::string, Complaint> parse_host(std::string_view text) {
       return complain(fmt::format("\"{}\" is not a port", name.substr(colon + 1)));
     }
     name = name.substr(0, colon);
+    if (name.starts_with('*')) {
+      return complain(fmt::format("\"{}\": a host with a * cannot have a port", text));
+    }
   }
   const bool bracketed = name.starts_with('[') && name.ends_with(']');
   if (name.starts_with("*.")) name.remove_prefix(2);

@@ -20,8 +20,8 @@ enum class Anchored : std::uint8_t { no, yes };
 std::expected<std::shared_ptr<const re2::RE2>, Complaint> compile_regex(std::string_view text,
                                                                         Anchored anchored);
 
-/// "example.com", "*.example.com", "[::1]", each with an optional ":port"; lower case. "*" gives
-/// the empty text: any host.
+/// "example.com", "example.com:8080", "[::1]", "*.example.com" (never with a port); lower case. "*"
+/// gives the empty text: any host.
 std::expected<std::string, Complaint> parse_host(std::string_view text);
 std::expected<PathMatch, Complaint> parse_path(std::string_view text);
 /// "text" or "~regex".

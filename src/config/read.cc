@@ -120,15 +120,16 @@ void read_top_trusted_proxies(Report& report, const Node& node, const Setting& s
 }
 
 void read_top_access_log(Report& report, const Node& node, const Setting& setting, Draft& into) {
+  const Node* to = &node;
   if (node.is(Node::Kind::string)) {
-    const Setting* to = find_setting(Section::access_log, "to");
-    into.access_log.to.clear();
-    read_value(report, node, *to, into.access_log.to);
+    read_value(report, node, *find_setting(Section::access_log, "to"), into.access_log.to);
   } else if (expect(report, node, Node::Kind::table, setting)) {
     read_section(report, node, Section::access_log, &into.access_log);
+    const Member* member = node.find("to");
+    to = member != nullptr ? &member->value : nullptr;
   }
-  if (!into.access_log.to.empty() || report.failed()) return;
-  report.error(node.place, "the access log has no place to go to",
+  if (to == nullptr || !to->is(Node::Kind::string) || !to->text.empty()) return;
+  report.error(to->place, "the access log has no place to go to",
                "write \"off\", \"stdout\", \"stderr\", \"syslog\" or a path");
 }
 

@@ -81,14 +81,21 @@ void read_rules(Report& report, const Node& node, const Setting& setting, Header
   }
 }
 
+enum class Message : std::uint8_t { request, response };
+
 /// A request has exactly one Host (RFC 9112 section 3.2), a response none.
-void check_host_rules(Report& report, const Node& node, std::string_view message,
-                      const HeaderRules& rules) {
-  for (const HeaderRule& rule : rules) {
-    const bool allowed = message == "request" && rule.action == HeaderAction::set;
-    if (!iequals(rule.name, "host") || allowed) continue;
-    report.error(node.place, fmt::format("Host cannot be added to or removed from a {}", message),
-                 message == "request" ? "use set" : "");
+void check_host_rules(Report& report, const Node& rules, Message message) {
+  const auto check = [&](const Place& place, std::string_view name) {
+    if (!iequals(name, "host")) return;
+    const bool request = message == Message::request;
+    report.error(place,
+                 request ? "Host can be set, but not added or removed" : "a response has no Host");
+  };
+  for (const Member& member : rules.members) {
+    if (member.key == "set" && message == Message::request) continue;
+    for (const Member& rule : member.value.members) check(rule.place, rule.key);
+    for (const Node& item : member.value.items) check(item.place, item.text);
+    check(member.value.place, member.value.text);
   }
 }
 
@@ -241,14 +248,14 @@ void read_route_request_headers(Report& report, const Node& node, const Setting&
                                 RouteDraft& into) {
   if (!expect(report, node, Node::Kind::table, setting)) return;
   read_section(report, node, Section::headers, &into.request_headers);
-  check_host_rules(report, node, "request", into.request_headers);
+  check_host_rules(report, node, Message::request);
 }
 
 void read_route_response_headers(Report& report, const Node& node, const Setting& setting,
                                  RouteDraft& into) {
   if (!expect(report, node, Node::Kind::table, setting)) return;
   read_section(report, node, Section::headers, &into.response_headers);
-  check_host_rules(report, node, "response", into.response_headers);
+  check_host_rules(report, node, Message::response);
 }
 
 void read_headers_set(Report& report, const Node& node, const Setting& setting, HeaderRules& into) {

@@ -120,12 +120,15 @@ std::vector<const Node*> read_texts(Report& report, const Node& node, const Sett
 }
 
 void read_value(Report& report, const Node& node, const Setting& setting, bool& into) {
+  if (node.expanded && (node.text == "true" || node.text == "false")) {
+    into = node.text == "true";
+    return;
+  }
   if (expect(report, node, Node::Kind::boolean, setting)) into = node.boolean;
 }
 
 void read_value(Report& report, const Node& node, const Setting& setting, int& into) {
-  std::uint64_t value = 0;
-  if (!expect(report, node, Node::Kind::integer, setting)) return;
+  auto value = static_cast<std::uint64_t>(into);
   read_value(report, node, setting, value);
   if (value <= static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
     into = static_cast<int>(value);
@@ -139,6 +142,8 @@ void read_value(Report& report, const Node& node, const Setting& setting, std::u
     auto parsed = parse_size(node.text);
     if (!parsed) return report.error(node.place, std::move(parsed.error()));
     value = *parsed;
+  } else if (const auto number = parse_u64(node.text); node.expanded && number) {
+    value = *number;
   } else {
     if (!expect(report, node, Node::Kind::integer, setting)) return;
     if (node.integer < 0) {

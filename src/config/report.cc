@@ -46,6 +46,10 @@ void Report::warning(const Place& place, std::string message, std::string hint) 
 }
 
 void Report::add(Severity severity, const Place& place, std::string message, std::string hint) {
+  const bool muted = std::ranges::any_of(muted_, [&](const Place& p) {
+    return p.file == place.file && p.line == place.line && p.column == place.column;
+  });
+  if (muted) return;
   WEIR_ASSERT(place.file >= 0 && static_cast<std::size_t>(place.file) < files_.size());
   Diagnostic d;
   d.severity = severity;

@@ -35,6 +35,9 @@ class Report {
   void error(const Place& place, Complaint complaint);
   void warning(const Place& place, std::string message, std::string hint = {});
 
+  /// The value at this place is wrong already: no further finding about it is added.
+  void mute(const Place& place) { muted_.push_back(place); }
+
   [[nodiscard]] bool failed() const { return failed_; }
   /// "weir.toml:3:1", to name a second place in a message.
   [[nodiscard]] std::string where(const Place& place) const;
@@ -57,6 +60,7 @@ class Report {
 
   std::vector<File> files_;
   std::vector<Finding> findings_;
+  std::vector<Place> muted_;
   bool failed_ = false;
 };
 

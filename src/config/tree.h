@@ -23,6 +23,7 @@ struct Node {
   std::string text;  ///< of a string
   std::int64_t integer = 0;
   bool boolean = false;
+  bool expanded = false;        ///< the text came from an environment variable at least in part
   std::vector<Node> items;      ///< of an array
   std::vector<Member> members;  ///< of a table, in the order of the file
 
