@@ -6,6 +6,7 @@
 #include <concepts>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 
 namespace weir::proxy {
 namespace {
@@ -76,29 +77,6 @@ void append_millis(std::string& out, Micros value) {
   append_number(out, micros / 1000);
   out += '.';
   append_padded(out, micros % 1000, 3);
-}
-
-/// The size of the well-formed UTF-8 sequence at the start of `text`, or 0. Unicode, table 3-7: no
-/// overlong forms, no surrogates, nothing above U+10FFFF.
-std::size_t utf8_sequence(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto within = [&](std::size_t i, unsigned char low, unsigned char high) {
-    return i < text.size() && byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xC2 && lead <= 0xDF) return within(1, 0x80, 0xBF) ? 2 : 0;
-  if (lead >= 0xE0 && lead <= 0xEF) {
-    const unsigned char low = lead == 0xE0 ? 0xA0 : 0x80;
-    const unsigned char high = lead == 0xED ? 0x9F : 0xBF;
-    return within(1, low, high) && within(2, 0x80, 0xBF) ? 3 : 0;
-  }
-  if (lead >= 0xF0 && lead <= 0xF4) {
-    const unsigned char low = lead == 0xF0 ? 0x90 : 0x80;
-    const unsigned char high = lead == 0xF4 ? 0x8F : 0xBF;
-    return within(1, low, high) && within(2, 0x80, 0xBF) && within(3, 0x80, 0xBF) ? 4 : 0;
-  }
-  return 0;
 }
 
 constexpr bool plain_in_json(unsigned char c) {
