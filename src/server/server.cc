@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <latch>
@@ -198,7 +199,7 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
       servers.push_back(literal_addresses(server.address));
     }
   }
-  for (const auto* list : {&listening_, &opened}) {
+  for (const std::vector<Listening>* list : {&std::as_const(listening_), &opened}) {
     for (const Listening& listening : *list) {
       for (std::size_t i = 0; i < config->listens.size(); ++i) {
         const config::Listen& listen = config->listens[i];
