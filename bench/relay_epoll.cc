@@ -76,7 +76,7 @@ class Relay {
         return;
       }
       // In progress is fine: until it is connected it has no room, as for any other full socket.
-      connect(server, reinterpret_cast<const sockaddr*>(&to_), sizeof to_);
+      static_cast<void>(connect(server, reinterpret_cast<const sockaddr*>(&to_), sizeof to_));
       auto pair = std::make_unique<Pair>();
       pair->client = {pair.get(), &pair->server, client, false, false, {}};
       pair->server = {pair.get(), &pair->client, server, false, false, {}};

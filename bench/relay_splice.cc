@@ -68,7 +68,8 @@ class Relay {
       const int client = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (client < 0) return;
       const int server = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-      connect(server, reinterpret_cast<const sockaddr*>(&to_), sizeof to_);
+      if (server < 0) fail("out of descriptors");
+      static_cast<void>(connect(server, reinterpret_cast<const sockaddr*>(&to_), sizeof to_));
       auto pair = std::make_unique<Pair>();
       prepare(pair->client, *pair, pair->server, client);
       prepare(pair->server, *pair, pair->client, server);

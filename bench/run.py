@@ -8,8 +8,8 @@
 Each proxy has one worker, on a core of its own; origin and load generator (wrk) share another.
 The figure is the CPU time of the proxy per request, user and system together: unlike requests per
 second it does not depend on which side is the bottleneck. Rounds interleave the proxies, the table
-shows medians. Machines are noisy: compare rows of one table, never two tables. A floor (relay_*) parses
-nothing; a peer (nginx, haproxy) is what ratios refer to.
+shows medians. Machines are noisy: compare rows of one table, never two tables. A floor (relay_*)
+parses nothing; a peer (nginx, haproxy) is what ratios refer to.
 """
 
 import argparse

@@ -66,7 +66,8 @@ BANS = [
         r"^src/", r"^src/(io|server)/|^src/base/log|_test\.cc$",
         "workers share nothing; post a message to the other worker instead"),
     # A literal is thrown in constant evaluation only, where it is the text of a compile error.
-    Ban("throw", r'\bthrow\b(?!\s*")', r"^src/", r"_test\.cc$", "errors are values; return a Result"),
+    Ban("throw", r'\bthrow\b(?!\s*")',
+        r"^src/", r"_test\.cc$", "errors are values; return a Result"),
     Ban("clock", r"\bstd::chrono::\w+_clock::now\b|\bclock_gettime\b|\bgettimeofday\b",
         r"^src/", r"^src/io/",
         "time comes from the loop, so that it can be simulated; use its now()"),
@@ -74,8 +75,8 @@ BANS = [
         "protocol and configuration code does no I/O; take bytes and return values"),
     Ban("sleep", r"\b(?:sleep|usleep|nanosleep|sleep_for|sleep_until)\s*\(",
         r"_test\.cc$|^test/", r"^$", "tests wait for events, not for time"),
-    Ban("skipped-test", r"\bDISABLED_\w*|\bGTEST_SKIP\b|\bunittest\.skip\s*\(|\bpytest\.mark\.skip\b|"
-        r"\.skipTest\(", r"_test\.(cc|py)$|^test/", r"^tools/tidy",
+    Ban("skipped-test", r"\bDISABLED_\w*|\bGTEST_SKIP\b|\bunittest\.skip\s*\(|"
+        r"\bpytest\.mark\.skip\b|\.skipTest\(", r"_test\.(cc|py)$|^test/", r"^tools/tidy",
         "a test that does not run proves nothing; repair or delete it"),
     Ban("thread-local", r"\bthread_local\b", r"^src/", r"^$",
         "the worker is passed, not looked up"),
