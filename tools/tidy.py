@@ -35,7 +35,7 @@ INCLUDES = {
     "server": {"base", "async", "io", "tls", "http", "config", "proxy", "server"},
     "cli": {"base", "async", "io", "tls", "http", "config", "proxy", "server", "cli"},
 }
-# Sans-I/O folders and the headers that they have no use for. Configuration reads files at start, and
+# Sans-I/O folders and the headers they have no use for. Configuration reads files at start, and
 # nothing else.
 IO_HEADERS = {
     "http": re.compile(r"^(sys/|netinet/|arpa/|unistd\.h|poll\.h|fcntl\.h|fstream$|coroutine$|"
