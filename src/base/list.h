@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An intrusive doubly linked list. The element derives from ListNode<Tag>; the list owns nothing. An
-// element unlinks itself when it dies, so a list never holds a dangling element.
+// An intrusive doubly linked list. The element derives from ListNode<Tag>; the list owns nothing.
+// An element unlinks itself when it dies, so a list never holds a dangling element.
 #pragma once
 
 #include <cstddef>
