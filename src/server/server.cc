@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <cstring>
 #include <latch>
 #include <thread>
@@ -99,11 +100,14 @@ std::optional<std::string> Server::start() {
   const std::size_t count = worker_count(*config_);
   const io::Selected selected = io::select_backend(backend_of(config_->io));
   backend_ = selected.backend;
-  metrics_ = std::make_unique<MetricsRegistry>(count, io::wall_now());
+  started_ = io::wall_now();
+  metrics_ = std::make_unique<MetricsRegistry>(count, started_);
   start_diagnostics(config_->log_level);
   log_info("{}", selected.why);
   std::vector<Listening> opened;
   if (auto problem = open_listeners(*config_, opened)) return problem;
+  int admin_fd = -1;
+  open_admin(admin_fd);
   log_ = std::make_unique<LogWriter>(LogTarget(config_->access_log.to));
   log_->flush();  // has opened its file by then, with the rights that we still have
   if (auto problem = drop_privileges()) return problem;
@@ -125,6 +129,9 @@ std::optional<std::string> Server::start() {
     }
   }
   if (!control_->open()) return "cannot start the control loop";
+  if (admin_fd >= 0) {
+    control_->listen(next_listener_++, admin_fd, {Service::Kind::handler, 0, &admin_});
+  }
   install_signals(control_->loop().io());
   for (Worker* worker : all) {
     worker->start(all, [this] { control_->loop().post([this] { worker_ended(); }); });
@@ -139,6 +146,34 @@ void Server::raise_descriptor_limit() {
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
   }
+}
+
+// Without its admin socket Weir still serves: one broken thing breaks only itself.
+void Server::open_admin(int& fd) {
+  if (!config_->admin.address) return;
+  const config::Address& address = *config_->admin.address;
+  if (address.kind == config::Address::Kind::unix_path) {
+    std::error_code ignored;
+    std::filesystem::create_directories(std::filesystem::path(address.path).parent_path(), ignored);
+  }
+  const Result<io::SocketAddress> target = listen_address(address);
+  const Result<int> opened =
+      target ? io::listen_on(*target, 64, 0600) : Result<int>(std::unexpected(target.error()));
+  if (!opened) {
+    log_warn("no admin interface: cannot listen on {}: {}", address.text(),
+             errno_text(opened.error().os_errno));
+    return;
+  }
+  fd = *opened;
+  log_info("admin interface on {}", io::SocketAddress::of_socket(fd).text());
+}
+
+void Server::remove_socket_files() const {
+  const auto remove = [](const config::Address& address) {
+    if (address.kind == config::Address::Kind::unix_path) ::unlink(address.path.c_str());
+  };
+  for (const Listening& listening : listening_) remove(listening.settings.address);
+  if (config_->admin.address) remove(*config_->admin.address);
 }
 
 // Opens what `config` listens on and is not open yet. On failure nothing of it stays open.
@@ -299,6 +334,7 @@ int Server::run() {
   control_->run();
   uninstall_signals();
   for (const auto& worker : workers_) worker->join();
+  remove_socket_files();
   log_->stop();
   log_info("stopped");
   stop_diagnostics();
@@ -314,6 +350,34 @@ void Server::look_at_signals() {
   }
   if (seen.reload) reload();
   if (seen.reopen) reopen_logs();
+}
+
+ProcessStatus Server::process_status() {
+  ProcessStatus status;
+  status.version = WEIR_VERSION;
+  status.backend = backend_name();
+  status.state = draining_ ? "draining" : "running";
+  status.pid = getpid();
+  status.started = started_;
+  status.now = io::wall_now();
+  status.usage = read_process_usage();
+  status.log_lines_lost = log_->lines_lost();
+  status.files = config_->files;
+  for (const Listening& listening : listening_) {
+    status.listens.push_back(io::SocketAddress::of_socket(listening.fd).text());
+  }
+  if (draining_) return status;  // workers may be gone
+  std::vector<std::vector<UpstreamStatus>> parts(workers_.size());
+  std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->loop().post([&, i] {
+      parts[i] = workers_[i]->upstream_status();
+      done.count_down();
+    });
+  }
+  done.wait();
+  status.upstreams = merge_status(parts);
+  return status;
 }
 
 // Stops accepting, lets what is under way end, and ends the rest when the time is over.

@@ -12,8 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "server/admin.h"
 #include "server/log_writer.h"
 #include "server/metrics_registry.h"
+#include "server/process_status.h"
 #include "server/worker.h"
 
 namespace weir::server {
@@ -42,8 +44,9 @@ class Server : private io::Timer {
   [[nodiscard]] MetricsRegistry& metrics() { return *metrics_; }
   [[nodiscard]] const config::Config& config() const { return *config_; }
   [[nodiscard]] std::string_view backend_name() const;
+  /// What runs, beside the counters. Asks every worker for the state of its servers.
+  [[nodiscard]] ProcessStatus process_status();
   [[nodiscard]] bool draining() const { return draining_; }
-  [[nodiscard]] std::vector<std::unique_ptr<Worker>>& workers() { return workers_; }
   io::Loop& loop() { return control_->loop(); }
   /// Further listeners of the control loop (admin, demo origin), served by `handler`.
   Result<io::SocketAddress> listen_with(const io::SocketAddress& address, unsigned unix_mode,
@@ -62,12 +65,16 @@ class Server : private io::Timer {
   void publish(const std::shared_ptr<const Plan>& plan, const std::vector<Listening>& opened);
   std::optional<std::string> drop_privileges() const;
   void raise_descriptor_limit();
+  void open_admin(int& fd);
+  void remove_socket_files() const;
   void look_at_signals();
   void end_drain();
   void worker_ended();
 
   std::shared_ptr<const config::Config> config_;
   Load load_;
+  Admin admin_{*this};
+  WallTime started_{};
   io::Backend backend_ = io::Backend::epoll;
   std::unique_ptr<MetricsRegistry> metrics_;
   std::unique_ptr<LogWriter> log_;

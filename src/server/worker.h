@@ -19,6 +19,7 @@
 #include "proxy/h1_server.h"
 #include "proxy/log_sink.h"
 #include "proxy/snapshot.h"
+#include "server/process_status.h"
 
 namespace weir::server {
 
@@ -79,10 +80,8 @@ class Worker {
   void drain();
   /// Ends all connections now.
   void abort_all();
-  /// What is known of the servers here; for the status.
-  [[nodiscard]] const std::map<std::string, std::shared_ptr<proxy::Upstream>>& upstreams() const {
-    return upstreams_;
-  }
+  /// What is known of the servers here.
+  [[nodiscard]] std::vector<UpstreamStatus> upstream_status() const;
   /// Serves a connection that another worker has accepted.
   void adopt(int fd, const io::Peer& peer, int listener);
 
@@ -117,5 +116,8 @@ class Worker {
   std::uint64_t connections_max_ = 0;
   bool draining_ = false;
 };
+
+/// The servers as all workers together see them: down where one of them waits to try again.
+std::vector<UpstreamStatus> merge_status(const std::vector<std::vector<UpstreamStatus>>& parts);
 
 }  // namespace weir::server
