@@ -5,12 +5,16 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <iostream>
+#include <iterator>
 #include <map>
 #include <optional>
 
 #include "cli/admin_client.h"
+#include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/explain.h"
 #include "cli/status_text.h"
@@ -31,21 +35,23 @@ constexpr int kUsage = 2;
 
 using SharedConfig = std::shared_ptr<const config::Config>;
 
+/// The command line: values of options by name, and what stands beside them.
 struct Options {
-  std::string config_path;
-  std::string io;
-  std::string access_log;
-  std::string admin;
-  std::string listen = ":8080";
-  std::vector<std::string> servers;
-  int workers = 0;
-  bool print = false;
-  bool print_all = false;
-  bool schema = false;
-  bool settings = false;
-  bool json = false;
-  std::string cause;
-  std::string shell;
+  std::map<std::string_view, std::string> values;
+  std::vector<std::string> arguments;
+
+  [[nodiscard]] const std::string& value(std::string_view name) const {
+    static const std::string kEmpty;
+    const auto found = values.find(name);
+    return found == values.end() ? kEmpty : found->second;
+  }
+  [[nodiscard]] bool flag(std::string_view name) const { return values.contains(name); }
+  /// --config, or the one argument, or where a configuration usually is.
+  [[nodiscard]] std::string config_path() const {
+    if (!value("--config").empty()) return value("--config");
+    if (!arguments.empty()) return arguments.front();
+    return std::filesystem::exists("weir.toml") ? "weir.toml" : "/etc/weir/weir.toml";
+  }
 };
 
 config::Color color_of(int fd) {
@@ -58,34 +64,41 @@ int complain(std::string_view message) {
   return kFailed;
 }
 
-std::string default_config_path() {
-  return std::filesystem::exists("weir.toml") ? "weir.toml" : "/etc/weir/weir.toml";
-}
-
-// Flags of the command line are stronger than the file, at a reload as well.
+// Options of the command line are stronger than the file, at a reload as well.
 SharedConfig with_options(SharedConfig config, const Options& options) {
   if (config == nullptr) return nullptr;
   auto changed = std::make_shared<config::Config>(*config);
-  if (options.io == "ring") changed->io = config::IoBackend::ring;
-  if (options.io == "epoll") changed->io = config::IoBackend::epoll;
-  if (options.io == "auto") changed->io = config::IoBackend::automatic;
-  if (!options.access_log.empty()) changed->access_log.to = options.access_log;
-  if (options.workers > 0) changed->workers = options.workers;
-  if (options.admin == "off") {
+  const std::string& io = options.value("--io");
+  if (io == "ring") changed->io = config::IoBackend::ring;
+  if (io == "epoll") changed->io = config::IoBackend::epoll;
+  if (io == "auto") changed->io = config::IoBackend::automatic;
+  const std::string& level = options.value("--log-level");
+  if (level == "error") changed->log_level = config::LogLevel::error;
+  if (level == "warning") changed->log_level = config::LogLevel::warning;
+  if (level == "info") changed->log_level = config::LogLevel::info;
+  if (level == "debug") changed->log_level = config::LogLevel::debug;
+  if (options.flag("--access-log")) changed->access_log.to = options.value("--access-log");
+  if (options.flag("--workers")) {
+    changed->workers = static_cast<int>(parse_u64(options.value("--workers")).value_or(0));
+  }
+  const std::string& admin = options.value("--admin");
+  if (admin == "off") {
     changed->admin.address.reset();
-  } else if (!options.admin.empty()) {
-    if (const auto address = config::parse_address(options.admin)) {
-      changed->admin.address = *address;
-    }
+  } else if (const auto address = config::parse_address(admin); !admin.empty() && address) {
+    changed->admin.address = *address;
   }
   return changed;
 }
 
 SharedConfig load(const Options& options, std::string& text, config::Color color) {
-  config::Loaded loaded = options.config_path == "-"
-                              ? config::load_text(std::string(std::istreambuf_iterator<char>(std::cin), {}),
-                                                  "(standard input)")
-                              : config::load_file(options.config_path);
+  const std::string path = options.config_path();
+  config::Loaded loaded;
+  if (path == "-") {
+    const std::string input(std::istreambuf_iterator<char>(std::cin), {});
+    loaded = config::load_text(input, "(standard input)");
+  } else {
+    loaded = config::load_file(path);
+  }
   text = config::render(loaded.diagnostics, color);
   return with_options(loaded.config, options);
 }
@@ -95,14 +108,13 @@ int serve(server::Server& server) {
   return server.run();
 }
 
-int run(Options options) {
-  if (options.config_path.empty()) options.config_path = default_config_path();
+int run(const Options& options) {
   std::string text;
   SharedConfig config = load(options, text, color_of(STDERR_FILENO));
   std::fputs(text.c_str(), stderr);
   if (config == nullptr) return kFailed;
   server::Server::Load again;
-  if (options.config_path != "-") {
+  if (options.config_path() != "-") {
     again = [options](std::string& diagnostics) {
       return load(options, diagnostics, config::Color::no);
     };
@@ -111,101 +123,118 @@ int run(Options options) {
   return serve(server);
 }
 
-int proxy(Options options) {
-  const std::vector<std::string_view> servers(options.servers.begin(), options.servers.end());
-  const auto made = config::proxy_config(options.listen, servers);
+// Without a file there is nothing to reload, and no reason to take the admin address of a Weir that
+// runs as a service on the same machine.
+SharedConfig without_file(const Options& options, std::string_view listen,
+                          const std::vector<std::string_view>& servers) {
+  const auto made = config::proxy_config(listen, servers);
   if (!made) {
     complain(made.error().message);
     if (!made.error().hint.empty()) fmt::print(stderr, "hint: {}\n", made.error().hint);
+    return nullptr;
+  }
+  Options given = options;
+  given.values.emplace("--admin", "off");
+  return with_options(*made, given);
+}
+
+int proxy(const Options& options) {
+  const std::vector<std::string> all = options.arguments;
+  if (all.size() < 2) {
+    complain("proxy needs an address to listen on and a server: weir proxy :8080 localhost:3000");
     return kUsage;
   }
-  if (options.admin.empty()) options.admin = "off";
-  server::Server server(with_options(*made, options), {});
+  const SharedConfig config = without_file(options, all.front(), {all.begin() + 1, all.end()});
+  if (config == nullptr) return kUsage;
+  server::Server server(config, {});
   return serve(server);
 }
 
 // An origin inside, Weir before it.
-int demo(Options options) {
-  // The origin's port is known only once it listens, so the configuration is made in two steps: the
-  // upstream begins without a server, and gets the origin's address as a reload would give it.
-  const std::string origin =
-      fmt::format("unix:{}/weir-demo-{}.sock", std::filesystem::temp_directory_path().string(),
-                  ::getpid());
-  const auto made = config::proxy_config(options.listen, {origin});
-  if (!made) {
-    complain(made.error().message);
-    return kUsage;
-  }
-  if (options.admin.empty()) options.admin = "off";
-  const SharedConfig config = with_options(*made, options);
+int demo(const Options& options) {
+  const std::string temp = std::filesystem::temp_directory_path().string();
+  const std::string path = fmt::format("{}/weir-demo-{}.sock", temp, ::getpid());
+  const std::string origin = "unix:" + path;
+  const std::string& listen = options.value("--listen");
+  const SharedConfig config = without_file(options, listen.empty() ? ":8080" : listen, {origin});
+  if (config == nullptr) return kUsage;
   server::Server server(config, {});
   server::DemoOrigin handler(server);
   if (const std::optional<std::string> problem = server.start()) return complain(*problem);
-  const auto address = io::SocketAddress::from_unix(origin.substr(5));
+  const auto address = io::SocketAddress::from_unix(path);
   if (!address || !server.listen_with(*address, 0600, handler)) {
     return complain(fmt::format("cannot listen on {}", origin));
   }
-  const std::string port = std::to_string(server.first_port());
-  fmt::print(stderr, "\n  Open http://localhost:{}/ in a browser. Ctrl-C ends the demo.\n\n", port);
+  fmt::print(stderr, "\n  Open http://localhost:{}/ in a browser. Ctrl-C ends the demo.\n\n",
+             server.first_port());
   const int code = server.run();
-  ::unlink(origin.substr(5).c_str());
+  ::unlink(path.c_str());
   return code;
 }
 
-int check(Options options) {
-  if (options.schema || options.settings) {
-    fmt::print("{}", options.schema ? config::settings_json_schema() : config::settings_markdown());
-    return kGood;
-  }
-  if (options.config_path.empty()) options.config_path = default_config_path();
+int check(const Options& options) {
+  if (options.flag("--schema")) fmt::print("{}", config::settings_json_schema());
+  if (options.flag("--settings")) fmt::print("{}", config::settings_markdown());
+  if (options.flag("--schema") || options.flag("--settings")) return kGood;
   std::string text;
   const SharedConfig config = load(options, text, color_of(STDERR_FILENO));
   std::fputs(text.c_str(), stderr);
   if (config == nullptr) return kFailed;
-  if (options.print || options.print_all) {
-    fmt::print("{}", config::dump(*config, options.print_all ? config::Show::all
-                                                             : config::Show::changed));
+  if (options.flag("--print-all")) {
+    fmt::print("{}", config::dump(*config, config::Show::all));
+  } else if (options.flag("--print")) {
+    fmt::print("{}", config::dump(*config, config::Show::changed));
   } else {
-    fmt::print(stderr, "{}: good ({} listeners, {} upstreams, {} routes)\n", options.config_path,
-               config->listens.size(), config->upstreams.size(), config->routes.size());
+    fmt::print(stderr, "{}: good ({} listeners, {} upstreams, {} routes)\n",
+               options.config_path(), config->listens.size(), config->upstreams.size(),
+               config->routes.size());
   }
   return kGood;
 }
 
-// Where the running Weir is asked: given, or as its configuration says, or the default.
-std::optional<config::Address> admin_address(const Options& options) {
-  if (!options.admin.empty()) {
-    const auto address = config::parse_address(options.admin);
-    if (!address) {
-      complain(address.error().message);
-      return std::nullopt;
-    }
-    return *address;
-  }
-  const std::string path =
-      options.config_path.empty() ? default_config_path() : options.config_path;
+// Where the running Weir is asked: as given, or as its configuration says, or the default.
+std::string admin_address(const Options& options) {
+  if (!options.value("--admin").empty()) return options.value("--admin");
+  const std::string path = options.config_path();
   if (std::filesystem::exists(path)) {
     const config::Loaded loaded = config::load_file(path);
     if (loaded.config != nullptr && loaded.config->admin.address) {
-      return loaded.config->admin.address;
+      return loaded.config->admin.address->text();
     }
   }
-  return config::default_admin_address();
+  return config::default_admin_address().text();
 }
 
 int ask(const Options& options, std::string_view method, std::string_view path) {
-  const std::optional<config::Address> address = admin_address(options);
-  if (!address) return kUsage;
-  const auto answer = ask_admin(*address, method, path);
+  const std::string address = admin_address(options);
+  const AdminRequest request{.address = address, .method = method, .path = path};
+  const std::expected<AdminReply, std::string> answer = ask_admin(request);
   if (!answer) return complain(answer.error());
   const bool good = answer->status >= 200 && answer->status < 300;
-  if (path == "/status" && good && !options.json) {
+  if (path == "/status" && good && !options.flag("--json")) {
     const auto text = status_text(answer->body);
     fmt::print("{}", text ? *text : answer->body);
   } else {
     fmt::print(good ? stdout : stderr, "{}", answer->body);
   }
   return good ? kGood : kFailed;
+}
+
+int show(const Answer& answer) {
+  fmt::print("{}", answer.out);
+  fmt::print(stderr, "{}", answer.err);
+  return answer.exit_code;
+}
+
+int completion(const Options& options) {
+  const std::string shell = options.arguments.empty() ? "" : options.arguments.front();
+  const std::optional<std::string> script = completion_script(shell);
+  if (!script) {
+    complain("completion knows bash, zsh and fish: weir completion bash");
+    return kUsage;
+  }
+  fmt::print("{}", *script);
+  return kGood;
 }
 
 int version() {
@@ -245,81 +274,60 @@ std::vector<std::string> translate_short_forms(int argc, char** argv) {
   return out;
 }
 
-void add_serving_options(CLI::App& command, Options& options) {
-  command.add_option("--io", options.io, "I/O backend")
-      ->check(CLI::IsMember({"auto", "ring", "epoll"}));
-  command.add_option("--workers", options.workers, "number of workers (default: one per core)")
-      ->check(CLI::Range(1, 1024));
-  command.add_option("--access-log", options.access_log,
-                     "off, stdout, stderr, syslog or a file's path");
-  command.add_option("--admin", options.admin, "address of the admin interface, or off");
+int dispatch(std::string_view name, const Options& options) {
+  if (name == "run") return run(options);
+  if (name == "proxy") return proxy(options);
+  if (name == "demo") return demo(options);
+  if (name == "check") return check(options);
+  if (name == "reload") return ask(options, "POST", "/reload");
+  if (name == "status") return ask(options, "GET", "/status");
+  if (name == "stop") return ask(options, "POST", "/stop");
+  if (name == "reopen") return ask(options, "POST", "/reopen");
+  if (name == "explain") {
+    return show(explain(options.arguments.empty() ? "" : options.arguments.front()));
+  }
+  if (name == "completion") return completion(options);
+  WEIR_ASSERT(name == "version");
+  return version();
 }
 
-void add_config_option(CLI::App& command, Options& options) {
-  command.add_option("-c,--config", options.config_path,
-                     "configuration file (default: ./weir.toml, then /etc/weir/weir.toml)");
+// The table of commands.h as CLI11 wants it; the same table makes the completion scripts.
+void add_command(CLI::App& app, const Command& command, Options& options) {
+  CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.help));
+  for (const Option& option : command.options) {
+    std::string names(option.name);
+    if (option.letter != 0) names = fmt::format("-{},{}", option.letter, option.name);
+    const std::string help(option.help);
+    const std::string_view name = option.name;
+    if (option.value == Value::none) {
+      sub->add_flag_callback(names, [&options, name] { options.values[name] = "yes"; }, help);
+      continue;
+    }
+    CLI::Option* added = sub->add_option_function<std::string>(
+        names, [&options, name](const std::string& value) { options.values[name] = value; }, help);
+    added->type_name(std::string(option.placeholder));
+    const std::span<const std::string_view> fixed = words(option.value);
+    if (!fixed.empty() && option.value != Value::log_target) {
+      added->check(CLI::IsMember(std::vector<std::string>(fixed.begin(), fixed.end())));
+    }
+    if (name == "--workers") added->check(CLI::Range(1, 1024));
+  }
+  if (command.arguments.empty()) return;
+  CLI::Option* rest = sub->add_option("arguments", options.arguments, "");
+  rest->type_name(std::string(command.arguments));
+  if (!command.arguments.contains("...")) rest->expected(0, 1);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Options options;
-  std::function<int()> action;
   CLI::App app("Weir, a reverse proxy: takes every connection, passes each byte on.", "weir");
   app.require_subcommand(1);
-  app.footer("Short forms: -t check, -T check --print, -s reload|stop|quit|reopen, -c FILE, -v.\n"
-             "Documentation: man weir");
-  const auto add = [&](const char* name, const char* help, auto function) {
-    CLI::App* command = app.add_subcommand(name, help);
-    command->callback([&, function] { action = [&, function] { return function(options); }; });
-    return command;
-  };
-
-  CLI::App* command = add("run", "run with a configuration file, in the foreground", run);
-  add_config_option(*command, options);
-  command->add_option("file", options.config_path, "configuration file");
-  add_serving_options(*command, options);
-
-  command = add("proxy", "run without a file: weir proxy :8080 localhost:3000", proxy);
-  command->add_option("listen", options.listen, "address to listen on")->required();
-  command->add_option("servers", options.servers, "servers that answer")->required();
-  add_serving_options(*command, options);
-
-  command = add("demo", "an origin, a proxy before it, and a page to look at", demo);
-  command->add_option("--listen", options.listen, "address to listen on")->capture_default_str();
-  add_serving_options(*command, options);
-
-  command = add("check", "check a configuration file: all errors at once", check);
-  add_config_option(*command, options);
-  command->add_option("file", options.config_path, "configuration file; - for standard input");
-  command->add_flag("--print", options.print, "print it as Weir understands it");
-  command->add_flag("--print-all", options.print_all, "the same with every default");
-  command->add_flag("--schema", options.schema, "print the JSON schema for editors");
-  command->add_flag("--settings", options.settings, "print the reference of all settings");
-
-  const auto add_asking = [&](const char* name, const char* help, const char* method,
-                              const char* path) {
-    CLI::App* asking = add(name, help, [method, path](const Options& given) {
-      return ask(given, method, path);
-    });
-    add_config_option(*asking, options);
-    asking->add_option("--admin", options.admin, "address of the admin interface");
-    return asking;
-  };
-  add_asking("reload", "let a running Weir read its configuration again", "POST", "/reload");
-  add_asking("stop", "let a running Weir finish what it does and exit", "POST", "/stop");
-  add_asking("reopen", "let a running Weir open its log files again", "POST", "/reopen");
-  command = add_asking("status", "what a running Weir does", "GET", "/status");
-  command->add_flag("--json", options.json, "as JSON");
-
-  command = add("explain", "what a cause code means and what to do about it",
-                [](const Options& given) { return explain(given.cause); });
-  command->add_option("cause", options.cause, "a cause; without it all are listed");
-  command = add("completion", "print a shell's completion script",
-                [](const Options& given) { return print_completion(given.shell); });
-  command->add_option("shell", options.shell, "bash, zsh or fish")->required();
-  add("version", "print the version", [](const Options&) { return version(); });
-
+  app.footer(
+      "Short forms: -t check, -T check --print, -s reload|stop|quit|reopen, -c FILE, -v.\n"
+      "Documentation: man weir");
+  for (const Command& command : commands()) add_command(app, command, options);
   std::vector<std::string> arguments = translate_short_forms(argc, argv);
   std::ranges::reverse(arguments);  // as CLI11 wants them
   try {
@@ -327,7 +335,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kGood : kUsage;
   }
-  return action();
+  return dispatch(app.get_subcommands().front()->get_name(), options);
 }
 
 }  // namespace weir::cli

@@ -317,6 +317,10 @@ Reloaded Server::reload() {
   return {true, text + "reloaded\n"};
 }
 
+std::uint16_t Server::first_port() const {
+  return io::SocketAddress::of_socket(listening_.front().fd).port();
+}
+
 void Server::reopen_logs() { log_->reopen(); }
 
 Result<io::SocketAddress> Server::listen_with(const io::SocketAddress& address, unsigned unix_mode,

@@ -42,6 +42,8 @@ class Server : private io::Timer {
   void stop();
   void reopen_logs();
   [[nodiscard]] MetricsRegistry& metrics() { return *metrics_; }
+  /// Of the first listener, as the kernel chose it; 0 for a unix socket.
+  [[nodiscard]] std::uint16_t first_port() const;
   [[nodiscard]] const config::Config& config() const { return *config_; }
   [[nodiscard]] std::string_view backend_name() const;
   /// What runs, beside the counters. Asks every worker for the state of its servers.
