@@ -21,6 +21,7 @@
 #include "config/address.h"
 #include "config/dump.h"
 #include "config/load.h"
+#include "config/nearest.h"
 #include "config/settings.h"
 #include "config/shortcut.h"
 #include "server/demo_origin.h"
@@ -291,6 +292,15 @@ int dispatch(std::string_view name, const Options& options) {
   return version();
 }
 
+int unknown_command(const std::string& name) {
+  std::vector<std::string_view> names;
+  for (const Command& command : commands()) names.push_back(command.name);
+  const std::string_view near = config::nearest(name, names);
+  complain(near.empty() ? fmt::format("there is no command \"{}\"; see weir --help", name)
+                        : fmt::format("there is no command \"{}\"; did you mean \"{}\"?", name, near));
+  return kUsage;
+}
+
 // The table of commands.h as CLI11 wants it; the same table makes the completion scripts.
 void add_command(CLI::App& app, const Command& command, Options& options) {
   CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.help));
@@ -329,6 +339,15 @@ int main(int argc, char** argv) {
       "Documentation: man weir");
   for (const Command& command : commands()) add_command(app, command, options);
   std::vector<std::string> arguments = translate_short_forms(argc, argv);
+  if (arguments.empty()) {
+    fmt::print(stderr, "{}", app.help());
+    return kUsage;
+  }
+  if (const std::string& first = arguments.front(); !first.starts_with('-')) {
+    if (std::ranges::find(commands(), first, &Command::name) == commands().end()) {
+      return unknown_command(first);
+    }
+  }
   std::ranges::reverse(arguments);  // as CLI11 wants them
   try {
     app.parse(arguments);

@@ -51,8 +51,8 @@ class SocketAddress {
 
  private:
   union Storage {
+    sockaddr_storage ip;  // first, so that all bytes are initialised
     sockaddr any;
-    sockaddr_storage ip;
     sockaddr_un local;
   } storage_{};
   socklen_t size_ = 0;

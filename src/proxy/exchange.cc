@@ -57,6 +57,7 @@ Task<> Exchange::forward() {
       co_return;
     }
     ++retries_;
+    last_error_ = error;
   }
   if (response_.status == 101) {
     co_await tunnel();
@@ -69,6 +70,10 @@ Task<> Exchange::forward() {
 Task<Result<void>> Exchange::attempt() {
   Upstream& upstream = *route_->upstream;
   if (!fresh_) endpoint_ = upstream.pick({tried_.data(), tried_count_});
+  if (endpoint_ == nullptr && retries_ > 0) {
+    lease_fault_ = LeaseFault::none;
+    co_return fail(last_error_);  // why the last one could not be used says more
+  }
   if (endpoint_ == nullptr) {
     co_return fail(upstream.unresolved() ? Cause::upstream_unresolved : Cause::upstream_unavailable,
                    "pick");

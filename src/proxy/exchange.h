@@ -96,6 +96,7 @@ class Exchange {
   int retries_ = 0;
   bool fresh_ = false;  // the next attempt uses a new connection
   LeaseFault lease_fault_ = LeaseFault::none;
+  Error last_error_{};
   UpstreamLease lease_;
   std::shared_ptr<Endpoint> endpoint_;
   http::ResponseHead response_;
