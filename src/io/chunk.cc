@@ -55,10 +55,11 @@ bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk) {
   if (wanted > kWindowTight && tight()) wanted = kWindowTight;
   if (wanted > kWindowMax) wanted = kWindowMax;
   const std::size_t units = (wanted + 4_KiB - 1) / 4_KiB;
-  const auto size_class =
+  auto size_class =
       units <= 1 ? std::size_t{0} : static_cast<std::size_t>(std::bit_width(units - 1));
+  while (size_class > 0 && !has_room(class_bytes(size_class))) --size_class;
   const std::size_t bytes = class_bytes(size_class);
-  if (used_ + bytes > budget_) return false;
+  if (!has_room(bytes)) return false;
   used_ += bytes;
   if (FreeChunk* head = free_[size_class]; head != nullptr) {
     free_[size_class] = head->next;
@@ -70,7 +71,14 @@ bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk) {
   }
   chunk.size_class_ = static_cast<std::uint8_t>(size_class);
   chunk.pool_ = this;
+  offer();  // what came back may be enough for several waiters
   return true;
+}
+
+void ChunkPool::offer() {
+  if (waiters_.empty() || !has_room(class_bytes(0))) return;
+  ChunkWaiter& waiter = waiters_.pop_front();
+  waiter.retry(waiter);  // queues itself on the run queue, nothing more
 }
 
 void ChunkPool::give_back(char* data, std::size_t size_class) {
@@ -85,10 +93,7 @@ void ChunkPool::give_back(char* data, std::size_t size_class) {
   } else {
     std::free(data);
   }
-  if (!waiters_.empty()) {
-    ChunkWaiter& waiter = waiters_.pop_front();
-    waiter.retry(waiter);  // queues itself on the run queue, nothing more
-  }
+  offer();
 }
 
 }  // namespace weir::io

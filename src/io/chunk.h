@@ -74,8 +74,12 @@ class ChunkPool {
   [[nodiscard]] std::size_t used() const { return used_; }
   [[nodiscard]] bool tight() const { return used_ * 100 >= budget_ * kBudgetTightPercent; }
 
+  [[nodiscard]] bool has_room(std::size_t bytes) const { return used_ + bytes <= budget_; }
+
   /// Queues `waiter` until memory comes back.
   void wait(ChunkWaiter& waiter) { waiters_.push_back(waiter); }
+  /// Wakes the next waiter if there is memory for it. For a waiter that was woken and takes none.
+  void offer();
 
  private:
   friend class Chunk;

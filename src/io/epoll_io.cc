@@ -38,6 +38,7 @@ class EpollIo final : public Io {
  public:
   EpollIo(Loop& loop, int epoll, int event) : loop_(loop), epoll_(epoll), event_(event) {}
   ~EpollIo() override {
+    free_closed();
     ::close(event_);
     ::close(epoll_);
   }
@@ -86,6 +87,10 @@ class EpollIo final : public Io {
   static void run_write(Runnable& op);
   static void run_finish(Runnable& op) { static_cast<Op&>(op).finish(); }
   void on_event(std::uint32_t events, EpollSocket& socket);
+  void stop_waiting_for_memory(EpollSocket& socket);
+  void free_closed() {
+    while (!closed_.empty()) delete &static_cast<EpollSocket&>(closed_.pop_front());
+  }
 
   Loop& loop_;
   int epoll_;
@@ -147,8 +152,13 @@ void EpollIo::close(Socket& base) {
   ::close(socket.fd);
   socket.fd = -1;
   socket.magic = 0;
-  socket.ChunkWaiter::unlink();
+  stop_waiting_for_memory(socket);
   closed_.push_back(socket);
+}
+
+void EpollIo::stop_waiting_for_memory(EpollSocket& socket) {
+  socket.ChunkWaiter::unlink();
+  loop_.chunks.offer();  // this one may have been woken for memory that it does not take now
 }
 
 bool EpollIo::try_recv(EpollSocket& socket, RecvOp& op) {
@@ -165,6 +175,7 @@ bool EpollIo::try_recv(EpollSocket& socket, RecvOp& op) {
   }
   if (received->drained && !socket.peer_ended) socket.readable = false;
   op.result = std::move(received->result);
+  if (op.result && op.result->empty()) op.result = end_of(socket);
   return true;
 }
 
@@ -177,6 +188,7 @@ bool EpollIo::try_send(EpollSocket& socket, SendOp& op) {
     socket.writable = false;
     return false;
   }
+  if (!*sent && means_lost(sent->error())) socket.lost = true;
   op.result = *sent;
   return true;
 }
@@ -250,6 +262,7 @@ void EpollIo::run_write(Runnable& runnable) {
   WEIR_ASSERT(socket.writing == &op);
   if (!socket.io->try_write(socket)) return;
   socket.writing = nullptr;
+  op.socket = nullptr;
   if (socket.writes == EpollSocket::Writes::connect && !static_cast<ConnectOp&>(op).result) {
     socket.io->close(socket);
   }
@@ -301,6 +314,7 @@ bool EpollIo::start_accept(Socket& base, AcceptOp& op) {
 
 bool EpollIo::start_connect(ConnectOp& op) {
   bool pending = false;
+  op.socket = nullptr;
   const Result<int> fd = connect_now(op.target, Blocking::no, pending);
   if (!fd) {
     op.result = fail(fd.error());
@@ -318,7 +332,7 @@ void EpollIo::cancel_recv(Socket& base, Error why) {
   EpollSocket& socket = of(base);
   if (socket.reading == nullptr) return;
   Op& op = *std::exchange(socket.reading, nullptr);
-  socket.ChunkWaiter::unlink();
+  stop_waiting_for_memory(socket);
   finish_failed(op, socket.reads, why);
   op.run = run_finish;
   loop_.queue.push(op);
@@ -334,8 +348,9 @@ void EpollIo::cancel_send(Socket& base, Error why) {
 }
 
 void EpollIo::cancel_connect(ConnectOp& op, Error why) {
-  EpollSocket& socket = of(*op.socket);
-  if (socket.writing != &op) return;
+  if (op.socket == nullptr) return;
+  EpollSocket& socket = of(*std::exchange(op.socket, nullptr));
+  WEIR_ASSERT(socket.writing == &op);
   cancel_send(socket, why);
   close(socket);
 }
@@ -354,7 +369,7 @@ void EpollIo::on_event(std::uint32_t events, EpollSocket& socket) {
 }
 
 void EpollIo::wait(Instant until) {
-  while (!closed_.empty()) delete &static_cast<EpollSocket&>(closed_.pop_front());
+  free_closed();
   int timeout_ms = -1;
   if (until != kNever) {
     const Micros left = until - monotonic_now();

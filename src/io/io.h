@@ -84,7 +84,16 @@ class Socket : public Pooled {
  public:
   int fd = -1;        ///< a descriptor; in the simulator a number of its network
   Instant sent_at{};  ///< when a send was started or last moved bytes, for the stall deadline
+  /// A send has met the loss of the connection. The kernel tells of it once, and then shows what looks
+  /// like an end; a receive (and a splice) has to call that a reset.
+  bool lost = false;
 };
+
+/// Whether a failure of a send means that the connection was lost. EPIPE does not: either we ended our
+/// direction, or the peer had ended its own before, and that end is a proper one.
+bool means_lost(const Error& error);
+/// What a receive that met the end of the stream has to say.
+Result<Chunk> end_of(const Socket& socket);
 
 /// Everything the kernel (or the simulator) does for a loop.
 class Io {
@@ -117,7 +126,7 @@ class Io {
   /// time, by the run queue; if the operation is complete already nothing happens.
   virtual void cancel_recv(Socket& socket, Error why) = 0;
   virtual void cancel_send(Socket& socket, Error why) = 0;
-  virtual void cancel_connect(ConnectOp& op, Error why) = 0;
+  virtual void cancel_connect(ConnectOp& op, Error why) = 0;  ///< also when `op` is complete already
 
   /// Whether bytes of these sockets may be moved by splice(2) on their descriptors.
   [[nodiscard]] virtual bool can_splice() const { return false; }
