@@ -130,6 +130,9 @@ class Io {
 
   /// Whether bytes of these sockets may be moved by splice(2) on their descriptors.
   [[nodiscard]] virtual bool can_splice() const { return false; }
+  /// Whether the backend has taken, or is about to take, something from the socket that a receive would
+  /// get: receive until it has not before splicing, or the bytes change their order.
+  [[nodiscard]] virtual bool holds_bytes(Socket&) { return false; }
   /// After splice(2) said EAGAIN: the cached readiness is stale. Before it: descriptors must not block.
   virtual void begin_splice(Socket&) {}
   virtual void end_splice(Socket&) {}

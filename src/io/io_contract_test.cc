@@ -20,7 +20,7 @@ class IoContract : public ::testing::TestWithParam<Kind> {
   World world;
 };
 
-INSTANTIATE_TEST_SUITE_P(Backends, IoContract, ::testing::Values(Kind::epoll),
+INSTANTIATE_TEST_SUITE_P(Backends, IoContract, ::testing::ValuesIn(kinds()),
                          [](const auto& info) { return kind_name(info.param); });
 
 std::array<Bytes, 4> one(Bytes bytes) { return {bytes, {}, {}, {}}; }
@@ -125,7 +125,7 @@ TEST_P(IoContract, ASendWaitsForASlowReaderAndLosesNothing) {
 class IoWindow : public ::testing::TestWithParam<std::tuple<Kind, std::size_t>> {};
 INSTANTIATE_TEST_SUITE_P(
     Windows, IoWindow,
-    ::testing::Combine(::testing::Values(Kind::epoll),
+    ::testing::Combine(::testing::ValuesIn(kinds()),
                        ::testing::Values(1_KiB, 4_KiB, 8_KiB, 16_KiB, 64_KiB, 256_KiB)),
     [](const auto& info) {
       return kind_name(std::get<0>(info.param)) + std::to_string(std::get<1>(info.param));

@@ -7,6 +7,7 @@
 
 #include "io/epoll_io.h"
 #include "io/listener.h"
+#include "io/ring_io.h"
 
 namespace weir::io {
 namespace {
@@ -27,11 +28,18 @@ struct Accept : AcceptOp {
 std::unique_ptr<Io> make(Kind kind, Loop& loop) {
   switch (kind) {
     case Kind::epoll: return std::move(*make_epoll_io(loop));
+    case Kind::ring: return std::move(*make_ring_io(loop));
   }
   return nullptr;
 }
 
 }  // namespace
+
+std::vector<Kind> kinds() {
+  std::vector<Kind> result = {Kind::epoll};
+  if (ring_self_test()) result.push_back(Kind::ring);
+  return result;
+}
 
 std::string pattern(std::size_t size) {
   std::string result(size, '\0');

@@ -16,14 +16,18 @@
 
 namespace weir::io {
 
-enum class Kind : std::uint8_t { epoll };
+enum class Kind : std::uint8_t { epoll, ring };
 
 inline std::string kind_name(Kind kind) {
   switch (kind) {
     case Kind::epoll: return "epoll";
+    case Kind::ring: return "ring";
   }
   return "?";
 }
+
+/// The backends that can be had here.
+std::vector<Kind> kinds();
 
 /// Bytes that tell at each place whether they are the right ones.
 std::string pattern(std::size_t size);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/select_backend.h"
+
+#include <cstring>
+
+#include "io/epoll_io.h"
+#include "io/ring_io.h"
+
+namespace weir::io {
+
+Result<Selected> select_backend(Backend wanted) {
+  if (wanted == Backend::epoll) return Selected{Backend::epoll, "epoll, as configured"};
+  if (wanted == Backend::automatic && kAutomaticFirst == Backend::epoll) {
+    return Selected{Backend::epoll, "epoll, the default"};
+  }
+  const Result<void> tested = ring_self_test();
+  if (tested) {
+    return Selected{Backend::ring, wanted == Backend::ring ? "io_uring, as configured"
+                                                           : "io_uring, its self-test passed"};
+  }
+  if (wanted == Backend::ring) return fail(tested.error());
+  const Error& error = tested.error();
+  std::string why = "epoll, because io_uring failed its self-test: ";
+  why += error.where == nullptr ? "unknown" : error.where;
+  why += ": ";
+  why += error.os_errno != 0 ? std::strerror(error.os_errno) : std::string(name(error.code));
+  return Selected{Backend::epoll, std::move(why)};
+}
+
+Result<std::unique_ptr<Io>> make_io(Backend backend, Loop& loop) {
+  switch (backend) {
+    case Backend::ring: return make_ring_io(loop);
+    case Backend::epoll: return make_epoll_io(loop);
+    case Backend::automatic: break;
+  }
+  WEIR_UNREACHABLE("select_backend() decides");
+}
+
+}  // namespace weir::io
