@@ -8,6 +8,7 @@
 #include "io/epoll_io.h"
 #include "io/listener.h"
 #include "io/ring_io.h"
+#include "io/sim_io.h"
 
 namespace weir::io {
 namespace {
@@ -25,10 +26,11 @@ struct Accept : AcceptOp {
   Result<int> await_resume() { return result; }
 };
 
-std::unique_ptr<Io> make(Kind kind, Loop& loop) {
+std::unique_ptr<Io> make(Kind kind, Loop& loop, SimNetwork& network) {
   switch (kind) {
     case Kind::epoll: return std::move(*make_epoll_io(loop));
     case Kind::ring: return std::move(*make_ring_io(loop));
+    case Kind::sim: return make_sim_io(loop, network);
   }
   return nullptr;
 }
@@ -36,7 +38,7 @@ std::unique_ptr<Io> make(Kind kind, Loop& loop) {
 }  // namespace
 
 std::vector<Kind> kinds() {
-  std::vector<Kind> result = {Kind::epoll};
+  std::vector<Kind> result = {Kind::epoll, Kind::sim};
   if (ring_self_test()) result.push_back(Kind::ring);
   return result;
 }
@@ -49,8 +51,9 @@ std::string pattern(std::size_t size) {
   return result;
 }
 
-World::World(Kind kind, std::size_t budget) : loop(budget), kind_(kind) {
-  loop.attach(make(kind, loop));
+World::World(Kind kind, std::size_t budget)
+    : network(kind == Kind::sim ? std::make_unique<SimNetwork>(1) : nullptr), loop(budget) {
+  loop.attach(make(kind, loop, *network));
 }
 
 World::~World() {
@@ -61,6 +64,12 @@ World::~World() {
 }
 
 World::Listening World::listen(int backlog) {
+  if (network) {
+    const SocketAddress address = *SocketAddress::from_ip("127.0.0.1", next_port_++);
+    Listening made{loop.io().adopt_listener(*network->listen(address, backlog)), address};
+    listeners_.push_back(made);
+    return made;
+  }
   const Result<int> fd = listen_on(loopback(), backlog, 0600);
   WEIR_CHECK(fd.has_value());
   Listening listening{loop.io().adopt_listener(*fd), SocketAddress::of_socket(*fd)};
@@ -69,6 +78,7 @@ World::Listening World::listen(int backlog) {
 }
 
 SocketAddress World::nobody() {
+  if (network) return *SocketAddress::from_ip("127.0.0.1", 9);
   const Result<int> fd = listen_on(loopback(), 1, 0600);
   WEIR_CHECK(fd.has_value());
   const SocketAddress address = SocketAddress::of_socket(*fd);
@@ -77,6 +87,11 @@ SocketAddress World::nobody() {
 }
 
 SocketAddress World::silent() {
+  if (network) {
+    const SocketAddress address = *SocketAddress::from_ip("192.0.2.1", 80);
+    network->silence(address);
+    return address;
+  }
   // A listening socket whose queue is full drops what comes after.
   const Result<int> fd = listen_on(loopback(), 0, 0600);
   WEIR_CHECK(fd.has_value());
@@ -121,11 +136,13 @@ World::Pair World::small_pair() {
 }
 
 void World::turns(int count) {
+  if (network) return network->rounds(count);
   for (int i = 0; i < count; ++i) loop.turn(loop.now());
 }
 
 bool World::run_until(bool (*done)(void*), void* context) {
   const Instant limit = loop.io().now() + kPatience;
+  if (network) return network->run([&] { return done(context); }, limit);
   while (loop.now() < limit) {
     loop.queue.run(kRunMax);
     if (done(context)) return true;

@@ -12,16 +12,18 @@
 
 #include "async/scope.h"
 #include "io/loop.h"
+#include "io/sim_network.h"
 #include "io/tcp_stream.h"
 
 namespace weir::io {
 
-enum class Kind : std::uint8_t { epoll, ring };
+enum class Kind : std::uint8_t { epoll, ring, sim };
 
 inline std::string kind_name(Kind kind) {
   switch (kind) {
     case Kind::epoll: return "epoll";
     case Kind::ring: return "ring";
+    case Kind::sim: return "sim";
   }
   return "?";
 }
@@ -37,6 +39,7 @@ class World {
   explicit World(Kind kind, std::size_t budget = 64_MiB);
   ~World();
 
+  std::unique_ptr<SimNetwork> network;  // of Kind::sim
   Loop loop;
   Scope scope{loop.queue};
 
@@ -69,7 +72,7 @@ class World {
  private:
   bool run_until(bool (*done)(void*), void* context);
 
-  [[maybe_unused]] Kind kind_;
+  std::uint16_t next_port_ = 1000;
   std::vector<Listening> listeners_;
   std::vector<int> held_;
 };
