@@ -45,6 +45,7 @@ struct RingSocket final : Socket, ChunkWaiter {
   bool read_done = false;  // `reading` has its result and is in the run queue
   bool closing = false;    // freed when nothing is pending
   bool send_cancelled = false;
+  std::uint8_t splicing = 0;  // directions that splice: the descriptor does not block
   Op* reading = nullptr;
   Op* writing = nullptr;
   Error send_why{};

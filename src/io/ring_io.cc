@@ -289,8 +289,16 @@ bool RingIo::holds_bytes(Socket& base) {
   return socket.stash != nullptr || socket.has(Request::recv);
 }
 
-void RingIo::begin_splice(Socket& socket) { set_blocking(socket.fd, false); }
-void RingIo::end_splice(Socket& socket) { set_blocking(socket.fd, true); }
+void RingIo::begin_splice(Socket& base) {
+  RingSocket& socket = of(base);
+  if (socket.splicing++ == 0) set_blocking(socket.fd, false);
+}
+
+void RingIo::end_splice(Socket& base) {
+  RingSocket& socket = of(base);
+  WEIR_ASSERT(socket.splicing > 0);
+  if (--socket.splicing == 0) set_blocking(socket.fd, true);
+}
 
 void RingIo::wait(Instant until) {
   buffers_.refill();
