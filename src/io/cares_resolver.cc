@@ -29,7 +29,8 @@ bool same(const Resolution& a, const Resolution& b) {
 
 class CaresResolver;
 
-// One name that somebody watches. Kept while a query for it is under way, even if nobody does any more.
+// One name that somebody watches. Kept while a query for it is under way, even if nobody does any
+// more.
 struct Name {
   CaresResolver* resolver = nullptr;
   std::string text;
@@ -239,8 +240,8 @@ void CaresResolver::on_answer(void* context, int status, int /*timeouts*/, ares_
 void CaresResolver::take_answer(Name& name, int status, const ares_addrinfo* answer) {
   Resolution fresh;
   Millis ttl = options_.ttl_max;
-  for (const ares_addrinfo_node* node = answer == nullptr ? nullptr : answer->nodes; node != nullptr;
-       node = node->ai_next) {
+  for (const ares_addrinfo_node* node = answer == nullptr ? nullptr : answer->nodes;
+       node != nullptr; node = node->ai_next) {
     if (node->ai_family != AF_INET && node->ai_family != AF_INET6) continue;
     SocketAddress address = SocketAddress::from_raw(node->ai_addr, node->ai_addrlen);
     address.set_port(0);

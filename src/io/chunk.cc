@@ -34,9 +34,7 @@ std::size_t Chunk::capacity() const {
   return data_ == nullptr ? 0 : ChunkPool::class_bytes(size_class_);
 }
 
-std::span<char> Chunk::room() {
-  return {data_ + begin_ + size_, capacity() - begin_ - size_};
-}
+std::span<char> Chunk::room() { return {data_ + begin_ + size_, capacity() - begin_ - size_}; }
 
 void Chunk::grow(std::size_t count) {
   WEIR_ASSERT(count <= capacity() - begin_ - size_);

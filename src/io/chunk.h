@@ -69,9 +69,9 @@ class ChunkPool {
   /// less when the budget is tight). False: the budget is used up.
   bool allocate(std::size_t wanted, Chunk& chunk);
 
-  /// For memory that is lent to the kernel before anything is received: a block of kBlockSize bytes that
-  /// is not counted, and its way back. into_chunk() makes a received block a chunk, counted whatever
-  /// the budget says.
+  /// For memory that is lent to the kernel before anything is received: a block of kBlockSize bytes
+  /// that is not counted, and its way back. into_chunk() makes a received block a chunk, counted
+  /// whatever the budget says.
   static constexpr std::size_t kBlockSize = 4_KiB;
   char* take_block();
   void return_block(char* block);

@@ -23,7 +23,7 @@ struct EpollSocket final : Socket, ChunkWaiter {
   enum class Writes : std::uint8_t { none, send, poll, connect };
 
   std::uint32_t magic = kLive;
-  bool readable = true;   // until a call says EAGAIN, or less came than there was room for
+  bool readable = true;  // until a call says EAGAIN, or less came than there was room for
   bool writable = true;
   bool peer_ended = false;  // EPOLLRDHUP or EPOLLHUP was seen: a short read does not mean drained
   Reads reads = Reads::none;
@@ -133,9 +133,7 @@ EpollSocket* EpollIo::add(int fd, std::uint32_t events) {
   return socket;
 }
 
-Socket* EpollIo::adopt(int fd) {
-  return add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
-}
+Socket* EpollIo::adopt(int fd) { return add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET); }
 
 Socket* EpollIo::adopt_listener(int fd) {
   EpollSocket* socket = add(fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE);
@@ -147,7 +145,8 @@ void EpollIo::close(Socket& base) {
   EpollSocket& socket = of(base);
   WEIR_ASSERT(socket.writing == nullptr);
   if (socket.reading != nullptr) std::exchange(socket.reading, nullptr)->unlink();
-  // Workers share a listening socket through duplicates, so closing one does not leave the epoll set.
+  // Workers share a listening socket through duplicates, so closing one does not leave the epoll
+  // set.
   if (socket.listener) epoll_ctl(epoll_, EPOLL_CTL_DEL, socket.fd, nullptr);
   ::close(socket.fd);
   socket.fd = -1;
@@ -195,8 +194,7 @@ bool EpollIo::try_send(EpollSocket& socket, SendOp& op) {
 
 bool EpollIo::try_read(EpollSocket& socket) {
   switch (socket.reads) {
-    case EpollSocket::Reads::recv:
-      return try_recv(socket, static_cast<RecvOp&>(*socket.reading));
+    case EpollSocket::Reads::recv: return try_recv(socket, static_cast<RecvOp&>(*socket.reading));
     case EpollSocket::Reads::poll:
       static_cast<PollOp&>(*socket.reading).result = {};
       return socket.readable;
@@ -206,16 +204,14 @@ bool EpollIo::try_read(EpollSocket& socket) {
       if (accepted) op.result = *accepted;
       return accepted.has_value();
     }
-    case EpollSocket::Reads::none:
-      return false;
+    case EpollSocket::Reads::none: return false;
   }
   WEIR_UNREACHABLE("reads");
 }
 
 bool EpollIo::try_write(EpollSocket& socket) {
   switch (socket.writes) {
-    case EpollSocket::Writes::send:
-      return try_send(socket, static_cast<SendOp&>(*socket.writing));
+    case EpollSocket::Writes::send: return try_send(socket, static_cast<SendOp&>(*socket.writing));
     case EpollSocket::Writes::poll:
       static_cast<PollOp&>(*socket.writing).result = {};
       return socket.writable;
@@ -225,8 +221,7 @@ bool EpollIo::try_write(EpollSocket& socket) {
         static_cast<ConnectOp&>(*socket.writing).result = fail(connected.error());
       }
       return true;
-    case EpollSocket::Writes::none:
-      return false;
+    case EpollSocket::Writes::none: return false;
   }
   WEIR_UNREACHABLE("writes");
 }
@@ -373,8 +368,10 @@ void EpollIo::wait(Instant until) {
   int timeout_ms = -1;
   if (until != kNever) {
     const Micros left = until - monotonic_now();
-    timeout_ms = left.count() <= 0 ? 0 : static_cast<int>(std::min<std::int64_t>(
-                                             (left.count() + 999) / 1000, 3'600'000));
+    timeout_ms =
+        left.count() <= 0
+            ? 0
+            : static_cast<int>(std::min<std::int64_t>((left.count() + 999) / 1000, 3'600'000));
   }
   const int count = epoll_wait(epoll_, events_.data(), kEventsPerWait, timeout_ms);
   for (int i = 0; i < count; ++i) {

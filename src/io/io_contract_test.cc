@@ -53,6 +53,7 @@ Task<> recv_once(Stream* stream, std::size_t window, Millis stall, Outcome* out)
 // Reads until the end, an error, or `limit` bytes; pauses before each read.
 Task<> recv_all(Stream* stream, std::size_t window, std::size_t limit, Millis pause, Outcome* out) {
   while (out->bytes.size() < limit) {
+    // tidy: allow sleep because a slow reader is what is tested
     if (pause.count() > 0) co_await sleep_until(stream->loop(), stream->loop().now() + pause);
     Result<Chunk> chunk = co_await stream->recv(window, kLong);
     if (!chunk) {
@@ -104,7 +105,8 @@ TEST_P(IoContract, PiecesLeaveInOrder) {
   World::Pair pair = world.pair();
   Outcome sent, received;
   world.scope.spawn(send_pieces, pair.client.get(), &sent);
-  world.scope.spawn(recv_all, pair.server.get(), kWindowHead, std::size_t{100}, Millis(0), &received);
+  world.scope.spawn(recv_all, pair.server.get(), kWindowHead, std::size_t{100}, Millis(0),
+                    &received);
   ASSERT_TRUE(world.run([&] { return received.done && sent.done; }));
   EXPECT_EQ(received.bytes, "one,two,three.");
 }
@@ -123,13 +125,14 @@ TEST_P(IoContract, ASendWaitsForASlowReaderAndLosesNothing) {
 }
 
 class IoWindow : public ::testing::TestWithParam<std::tuple<Kind, std::size_t>> {};
-INSTANTIATE_TEST_SUITE_P(
-    Windows, IoWindow,
-    ::testing::Combine(::testing::ValuesIn(kinds()),
-                       ::testing::Values(1_KiB, 4_KiB, 8_KiB, 16_KiB, 64_KiB, 256_KiB)),
-    [](const auto& info) {
-      return kind_name(std::get<0>(info.param)) + std::to_string(std::get<1>(info.param));
-    });
+INSTANTIATE_TEST_SUITE_P(Windows, IoWindow,
+                         ::testing::Combine(::testing::ValuesIn(kinds()),
+                                            ::testing::Values(1_KiB, 4_KiB, 8_KiB, 16_KiB, 64_KiB,
+                                                              256_KiB)),
+                         [](const auto& info) {
+                           return kind_name(std::get<0>(info.param)) +
+                                  std::to_string(std::get<1>(info.param));
+                         });
 
 TEST_P(IoWindow, EachWindowDeliversTheSameBytes) {
   World world(std::get<0>(GetParam()));
@@ -477,9 +480,8 @@ TEST_P(IoContract, ThousandsOfSocketsAtOnce) {
   for (std::size_t i = 0; i < kPairs; ++i) {
     world.scope.spawn(send_all, pairs[i].client.get(), Bytes(body).substr(i % 7), kLong, &sent[i]);
   }
-  ASSERT_TRUE(world.run([&] {
-    return std::ranges::all_of(received, [](const Outcome& o) { return o.done; });
-  }));
+  ASSERT_TRUE(world.run(
+      [&] { return std::ranges::all_of(received, [](const Outcome& o) { return o.done; }); }));
   for (std::size_t i = 0; i < kPairs; ++i) {
     ASSERT_EQ(received[i].error.where, nullptr);
     ASSERT_TRUE(body.substr(i % 7).starts_with(received[i].bytes));

@@ -26,11 +26,11 @@ struct Accept : AcceptOp {
   Result<int> await_resume() { return result; }
 };
 
-std::unique_ptr<Io> make(Kind kind, Loop& loop, SimNetwork& network) {
+std::unique_ptr<Io> make(Kind kind, Loop& loop, SimNetwork* network) {
   switch (kind) {
     case Kind::epoll: return std::move(*make_epoll_io(loop));
     case Kind::ring: return std::move(*make_ring_io(loop));
-    case Kind::sim: return make_sim_io(loop, network);
+    case Kind::sim: return make_sim_io(loop, *network);
   }
   return nullptr;
 }
@@ -53,7 +53,7 @@ std::string pattern(std::size_t size) {
 
 World::World(Kind kind, std::size_t budget)
     : network(kind == Kind::sim ? std::make_unique<SimNetwork>(1) : nullptr), loop(budget) {
-  loop.attach(make(kind, loop, *network));
+  loop.attach(make(kind, loop, network.get()));
 }
 
 World::~World() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Names to addresses, kept up to date. Who needs the addresses of a name watches it and is told of every
-// change. Nothing here makes a worker wait.
+// Names to addresses, kept up to date. Who needs the addresses of a name watches it and is told of
+// every change. Nothing here makes a worker wait.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ namespace weir::io {
 
 /// What is known about a name.
 struct Resolution {
-  /// Sorted, without port, each once. After a failed refresh still those of the last good answer: stale
-  /// is better than none.
+  /// Sorted, without port, each once. After a failed refresh still those of the last good answer:
+  /// stale is better than none.
   std::vector<SocketAddress> addresses;
   std::optional<Error> error;  ///< why the last attempt failed
 };
@@ -32,16 +32,16 @@ class Resolver {
   using WatchId = std::uint64_t;
 
   virtual ~Resolver() = default;
-  /// Calls back with the first answer or failure, and then whenever the addresses change or a refresh
-  /// starts or ceases to fail. From any thread, but not from a callback.
+  /// Calls back with the first answer or failure, and then whenever the addresses change or a
+  /// refresh starts or ceases to fail. From any thread, but not from a callback.
   virtual WatchId watch(const std::string& name, Callback callback) = 0;
   /// After it has returned the callback is not called any more. As watch().
   virtual void unwatch(WatchId watch) = 0;
 };
 
 struct ResolverOptions {
-  std::string servers;      ///< "127.0.0.1:53,[::1]:53"; empty: those of the system
-  Millis timeout{2000};     ///< of the first try to one server; it grows from try to try
+  std::string servers;   ///< "127.0.0.1:53,[::1]:53"; empty: those of the system
+  Millis timeout{2000};  ///< of the first try to one server; it grows from try to try
   int tries = 2;
   Millis ttl_min{1000};     ///< an answer is used at least so long
   Millis ttl_max{300'000};  ///< and at most so long

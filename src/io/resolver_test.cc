@@ -80,8 +80,11 @@ class NameServer {
     const bool missing = known.addresses.empty();
     const std::size_t count = ipv4 ? known.addresses.size() : 0;
     std::string reply = query.substr(0, 2);
-    reply += std::string{'\x81', static_cast<char>(missing ? 0x83 : 0x80), 0, 1, 0,
-                         static_cast<char>(count), 0, 0, 0, 0};
+    reply += std::string{'\x81', static_cast<char>(missing ? 0x83 : 0x80),
+                         0,      1,
+                         0,      static_cast<char>(count),
+                         0,      0,
+                         0,      0};
     reply += question;
     for (std::size_t i = 0; i < count; ++i) {
       const std::uint32_t ttl = htonl(known.ttl_seconds);
@@ -89,9 +92,9 @@ class NameServer {
       reply += std::string{'\xc0', '\x0c', 0, 1, 0, 1};
       reply.append(reinterpret_cast<const char*>(&ttl), 4);
       reply += std::string{0, 4};
-      reply.append(reinterpret_cast<const char*>(
-                       &reinterpret_cast<const sockaddr_in*>(ip.get())->sin_addr),
-                   4);
+      reply.append(
+          reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in*>(ip.get())->sin_addr),
+          4);
     }
     return reply;
   }

@@ -47,8 +47,8 @@ Result<std::unique_ptr<Ring>> Ring::open() {
 void Ring::enable() {
   enabled_ = true;
   // The library as it is packaged does not export io_uring_enable_rings().
-  const long error = syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS,
-                             nullptr, 0);
+  const long error =
+      syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   WEIR_CHECK(error == 0);
   ignore(io_uring_register_ring_fd(&ring_), "saves a lookup per call where it is known");
 }
@@ -58,7 +58,8 @@ io_uring_sqe& Ring::next(std::uint64_t user_data) {
   while (sqe == nullptr) {
     if (!enabled_) enable();
     const int submitted = io_uring_submit(&ring_);
-    WEIR_CHECK(submitted >= 0 || submitted == -EBUSY || submitted == -EINTR || submitted == -EAGAIN);
+    WEIR_CHECK(submitted >= 0 || submitted == -EBUSY || submitted == -EINTR ||
+               submitted == -EAGAIN);
     sqe = io_uring_get_sqe(&ring_);
   }
   std::memset(sqe, 0, sizeof *sqe);

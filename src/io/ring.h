@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One io_uring: set up with what the kernel offers, and one system call per turn that submits what was
-// queued and waits. Used by the thread that first waits on it only (IORING_SETUP_SINGLE_ISSUER).
+// One io_uring: set up with what the kernel offers, and one system call per turn that submits what
+// was queued and waits. Used by the thread that first waits on it only
+// (IORING_SETUP_SINGLE_ISSUER).
 #pragma once
 
 #include <liburing.h>
@@ -25,7 +26,8 @@ class Ring {
 
   /// The next submission entry, cleared, with this user data; submits when the queue is full.
   io_uring_sqe& next(std::uint64_t user_data);
-  /// Submits, and waits for a completion, until `until` at the latest. False: another thread owns it.
+  /// Submits, and waits for a completion, until `until` at the latest. False: another thread owns
+  /// it.
   bool wait(Instant until);
   /// Calls visit(const io_uring_cqe&) for each completion that is there.
   template <class F>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The io_uring backend's class, for its two halves: starting operations (ring_io.cc) and taking their
-// completions (ring_completion.cc).
+// The io_uring backend's class, for its two halves: starting operations (ring_io.cc) and taking
+// their completions (ring_completion.cc).
 #pragma once
 
 #include <memory>

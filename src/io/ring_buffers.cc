@@ -3,7 +3,6 @@
 
 #include <cstdlib>
 
-
 namespace weir::io {
 
 static_assert(kRingBuffers <= 256);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The buffers that the kernel fills for small receives: kRingBuffers blocks of the loop's ChunkPool. A
-// filled block becomes the chunk of the receive, without a copy, and its slot gets a fresh block, as
-// long as the pool's budget has room. So an idle connection holds no buffer, and what the kernel holds
-// is small enough to stay in the cache.
+// The buffers that the kernel fills for small receives: kRingBuffers blocks of the loop's
+// ChunkPool. A filled block becomes the chunk of the receive, without a copy, and its slot gets a
+// fresh block, as long as the pool's budget has room. So an idle connection holds no buffer, and
+// what the kernel holds is small enough to stay in the cache.
 #pragma once
 
 #include <liburing.h>

@@ -60,8 +60,10 @@ void RingIo::on_recv(RingSocket& socket, const io_uring_cqe& cqe) {
   if (cqe.res == -ENOBUFS || again(cqe.res)) {
     // All buffers were taken, or the budget holds them back: try_recv() sorts that out.
     socket.drained = false;
-    if (wanted) loop_.queue.push(*socket.reading);
-    else if (socket.reading != nullptr) read_done(socket);
+    if (wanted)
+      loop_.queue.push(*socket.reading);
+    else if (socket.reading != nullptr)
+      read_done(socket);
     return;
   }
   if (cqe.res == -EAGAIN) {
@@ -112,8 +114,7 @@ void RingIo::on_accept(RingSocket& socket, int result) {
     if (again(result) || result == -EAGAIN || transient_accept_error(-result)) {
       return submit_accept(socket);
     }
-    static_cast<AcceptOp&>(*socket.reading).result =
-        std::unexpected(os_error(-result, "accept"));
+    static_cast<AcceptOp&>(*socket.reading).result = std::unexpected(os_error(-result, "accept"));
     return read_done(socket);
   }
   const Peer peer = Peer::from(accepting.address);
@@ -170,8 +171,7 @@ void RingIo::on_write_poll(RingSocket& socket, int result) {
       write_done(socket);
       break;
     case RingSocket::Writes::connect:
-    case RingSocket::Writes::none:
-      WEIR_UNREACHABLE("a poll for neither a send nor a poll");
+    case RingSocket::Writes::none: WEIR_UNREACHABLE("a poll for neither a send nor a poll");
   }
 }
 

@@ -29,8 +29,8 @@ RingIo::RingIo(Loop& loop, std::unique_ptr<Ring> ring, int event)
     : loop_(loop), ring_(std::move(ring)), buffers_(loop.chunks), event_(event) {}
 
 RingIo::~RingIo() {
-  // What was lent to the kernel must come back before it is freed. On another thread than the loop's
-  // this is not possible, and not needed: the kernel cancels everything when a thread ends.
+  // What was lent to the kernel must come back before it is freed. On another thread than the
+  // loop's this is not possible, and not needed: the kernel cancels everything when a thread ends.
   io_uring_sqe& all = ring_->next(kIgnored);
   io_uring_prep_cancel64(&all, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
   for (int i = 0; i < kDrainTurns && !closing_.empty(); ++i) {
@@ -76,7 +76,8 @@ void RingIo::close(Socket& base) {
   closing_.push_back(socket);
   // The descriptor stays open until nothing refers to it: a request that is not submitted yet would
   // otherwise act on whoever gets the same number.
-  for (const Request request : {Request::recv, Request::read_poll, Request::accept, Request::write_poll}) {
+  for (const Request request :
+       {Request::recv, Request::read_poll, Request::accept, Request::write_poll}) {
     if (socket.has(request)) submit_cancel(socket, request);
   }
   if (socket.pending == 0) finish_close(socket);
@@ -127,7 +128,8 @@ void RingIo::submit_send(RingSocket& socket) {
   }
   WEIR_ASSERT(used > 0);
   if (used == 1) {
-    io_uring_prep_send(&sqe, socket.fd, message.pieces[0].iov_base, message.pieces[0].iov_len, flags);
+    io_uring_prep_send(&sqe, socket.fd, message.pieces[0].iov_base, message.pieces[0].iov_len,
+                       flags);
   } else {
     message.header.msg_iov = message.pieces.data();
     message.header.msg_iovlen = used;
@@ -266,7 +268,8 @@ bool RingIo::start_accept(Socket& base, AcceptOp& op) {
 }
 
 bool RingIo::start_connect(ConnectOp& op) {
-  // A unix socket connects at once or never; waiting for a full backlog would occupy a kernel thread.
+  // A unix socket connects at once or never; waiting for a full backlog would occupy a kernel
+  // thread.
   const bool local = op.target.is_unix();
   bool pending = false;
   op.socket = nullptr;

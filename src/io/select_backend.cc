@@ -9,22 +9,26 @@
 namespace weir::io {
 
 Result<Selected> select_backend(Backend wanted) {
-  if (wanted == Backend::epoll) return Selected{Backend::epoll, "epoll, as configured"};
+  if (wanted == Backend::epoll) return Selected{Backend::epoll, "using epoll, as configured"};
   if (wanted == Backend::automatic && kAutomaticFirst == Backend::epoll) {
-    return Selected{Backend::epoll, "epoll, the default"};
+    return Selected{Backend::epoll, "using epoll, the default"};
   }
   const Result<void> tested = ring_self_test();
   if (tested) {
-    return Selected{Backend::ring, wanted == Backend::ring ? "io_uring, as configured"
-                                                           : "io_uring, its self-test passed"};
+    return Selected{Backend::ring, wanted == Backend::ring
+                                       ? "using io_uring, as configured"
+                                       : "using io_uring, its self-test passed"};
   }
   if (wanted == Backend::ring) return fail(tested.error());
-  const Error& error = tested.error();
-  std::string why = "epoll, because io_uring failed its self-test: ";
-  why += error.where == nullptr ? "unknown" : error.where;
-  why += ": ";
-  why += error.os_errno != 0 ? std::strerror(error.os_errno) : std::string(name(error.code));
-  return Selected{Backend::epoll, std::move(why)};
+  return Selected{Backend::epoll, "using epoll, because io_uring failed its self-test: " +
+                                      describe(tested.error())};
+}
+
+std::string describe(const Error& error) {
+  std::string text = error.where == nullptr ? "unknown" : error.where;
+  text += ": ";
+  text += error.os_errno != 0 ? std::strerror(error.os_errno) : std::string(name(error.code));
+  return text;
 }
 
 Result<std::unique_ptr<Io>> make_io(Backend backend, Loop& loop) {

@@ -24,6 +24,9 @@ struct Selected {
 /// Start-up only: it waits. Fails when the ring was demanded and cannot be had.
 Result<Selected> select_backend(Backend wanted);
 
+/// "io_uring_setup: Operation not permitted".
+std::string describe(const Error& error);
+
 /// `backend` as selected: ring or epoll.
 Result<std::unique_ptr<Io>> make_io(Backend backend, Loop& loop);
 

@@ -36,7 +36,7 @@ Verdict select_where_forbidden() {
   if (!forbid_ring()) return kNotForbidden;
   const Result<Selected> automatic = select_backend(Backend::automatic);
   if (!automatic || automatic->backend != Backend::epoll) return kWrong;
-  if (!automatic->why.starts_with("epoll")) return kWrong;
+  if (!automatic->why.starts_with("using epoll")) return kWrong;
   return select_backend(Backend::ring) ? kWrong : kGood;
 }
 
@@ -47,8 +47,7 @@ TEST(SelectBackend, WhereTheRingIsForbiddenAutomaticTakesEpollAndRingFails) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == kNotForbidden) GTEST_SKIP() << "no seccomp here";
-  EXPECT_EQ(WEXITSTATUS(status), kGood);
+  EXPECT_EQ(WEXITSTATUS(status), kGood) << "1: seccomp is not to be had here";
 }
 
 TEST(SelectBackend, AutomaticFollowsTheSelfTest) {

@@ -326,9 +326,7 @@ void SimIo::cancel_send(Socket& base, Error why) {
       socket.send_cancelled = true;
       socket.send_why = why;
       return network_.wake_writer(socket.connection, socket.side);
-    case SimSocket::Writes::poll:
-      static_cast<PollOp&>(*socket.writing).result = fail(why);
-      break;
+    case SimSocket::Writes::poll: static_cast<PollOp&>(*socket.writing).result = fail(why); break;
     case SimSocket::Writes::connect:
       static_cast<ConnectOp&>(*socket.writing).result = fail(why);
       break;

@@ -9,7 +9,8 @@
 namespace weir::io {
 namespace {
 
-constexpr int kFirstDescriptor = 1 << 24;  // no descriptor of this process: closing one hurts nobody
+constexpr int kFirstDescriptor = 1
+                                 << 24;  // no descriptor of this process: closing one hurts nobody
 constexpr std::int64_t kEpochMicros = 1'700'000'000'000'000;
 constexpr Micros kRound{1};  // what a round of turns costs, so that nobody spins in frozen time
 constexpr Millis kRetransmit{1000};
@@ -31,9 +32,7 @@ SimNetwork::SimNetwork(std::uint64_t seed, SimFaults with)
 
 SimNetwork::~SimNetwork() { WEIR_ASSERT(loops_.empty()); }
 
-WallTime SimNetwork::wall_time() const {
-  return {kEpochMicros + now_.time_since_epoch().count()};
-}
+WallTime SimNetwork::wall_time() const { return {kEpochMicros + now_.time_since_epoch().count()}; }
 
 std::uint64_t SimNetwork::random(std::uint64_t limit) {
   WEIR_ASSERT(limit > 0);
@@ -56,8 +55,8 @@ void SimNetwork::note(std::uint64_t what, std::uint64_t a, std::uint64_t b) {
 Micros SimNetwork::delay() {
   const std::int64_t width = (faults.delay_max - faults.delay_min).count();
   if (width <= 0) return faults.delay_min;
-  return faults.delay_min + Micros(static_cast<std::int64_t>(
-                                random(static_cast<std::uint64_t>(width) + 1)));
+  return faults.delay_min +
+         Micros(static_cast<std::int64_t>(random(static_cast<std::uint64_t>(width) + 1)));
 }
 
 void SimNetwork::schedule(Instant at, Event event) {
@@ -148,7 +147,8 @@ void SimNetwork::attempt_connect(const Connection& connection, const SocketAddre
     if (!(listener->address == target)) continue;
     if (listener->queue.size() < listener->backlog) return establish(connection, *listener);
     if (target.is_unix()) break;
-    schedule(now_ + kRetransmit, [this, connection, target] { attempt_connect(connection, target); });
+    schedule(now_ + kRetransmit,
+             [this, connection, target] { attempt_connect(connection, target); });
     return;
   }
   note(kRefused, connection->id, 0);
@@ -190,9 +190,8 @@ void SimNetwork::transmit(const Connection& connection, int to, Bytes bytes) {
   end.in_flight += bytes.size();
   end.last_delivery = std::max(end.last_delivery + Micros(1), now_ + delay());
   note(kSent, connection->id, bytes.size());
-  schedule(end.last_delivery, [this, connection, to, copy = std::string(bytes)] {
-    deliver(connection, to, copy);
-  });
+  schedule(end.last_delivery,
+           [this, connection, to, copy = std::string(bytes)] { deliver(connection, to, copy); });
   connection->sent += bytes.size();
   if (connection->sent <= connection->reset_at) return;
   connection->reset_at = UINT64_MAX;

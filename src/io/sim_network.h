@@ -38,7 +38,8 @@ struct SimFaults {
   double reset = 0;                    ///< per connection: broken at a random byte …
   std::uint64_t reset_within = 65536;  ///< … below this one
   double no_descriptors = 0;           ///< accept and connect fail for want of a descriptor
-  std::size_t receive_capacity = 64_KiB;  ///< per direction, on the wire and unread; then a send waits
+  std::size_t receive_capacity =
+      64_KiB;  ///< per direction, on the wire and unread; then a send waits
 };
 
 class SimNetwork {
@@ -51,8 +52,8 @@ class SimNetwork {
 
   SimFaults faults;
 
-  /// A listening descriptor for Io::adopt_listener(), of as many loops as wish. Fails (EADDRINUSE) when
-  /// there is one at this address. Closed with the last socket that adopted it.
+  /// A listening descriptor for Io::adopt_listener(), of as many loops as wish. Fails (EADDRINUSE)
+  /// when there is one at this address. Closed with the last socket that adopted it.
   Result<int> listen(const SocketAddress& address, int backlog = 1024);
   /// Connects to this address are never answered.
   void silence(const SocketAddress& address) { silent_.insert(address.text()); }
@@ -61,8 +62,8 @@ class SimNetwork {
 
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] WallTime wall_time() const;
-  /// Turns all loops, and advances the clock when none is ready, until `done()` or the limit. False:
-  /// the limit was reached, or nothing is left that could ever happen.
+  /// Turns all loops, and advances the clock when none is ready, until `done()` or the limit.
+  /// False: the limit was reached, or nothing is left that could ever happen.
   template <class Done>
   bool run(Done done, Instant limit) {
     return run_until([](void* context) { return (*static_cast<Done*>(context))(); }, &done, limit);

@@ -65,6 +65,7 @@ Task<> serve(Side* side, Socket* listener) {
     } else if (fd.error().code != Code::no_descriptors) {
       break;
     } else {
+      // tidy: allow sleep because its time is virtual
       co_await sleep_until(side->loop, side->loop.now() + Millis(10));
     }
   }

@@ -121,8 +121,8 @@ Task<Result<std::uint64_t>> pass(Passage& passage, std::uint64_t limit, Millis r
   co_return total;
 }
 
-// Bytes that the backend has taken from the socket already come first. Returns how many; `ended` when
-// the source had no more.
+// Bytes that the backend has taken from the socket already come first. Returns how many; `ended`
+// when the source had no more.
 Task<Result<std::uint64_t>> pass_held(TcpStream& source, TcpStream& sink, Millis read_stall,
                                       Millis write_stall, bool& ended) {
   std::uint64_t total = 0;

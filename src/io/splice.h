@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Moving bytes from socket to socket through a pipe, without copying them to this process. For proven
-// bulk: a pipe costs several system calls and, while bytes are in it, kernel memory.
+// Moving bytes from socket to socket through a pipe, without copying them to this process. For
+// proven bulk: a pipe costs several system calls and, while bytes are in it, kernel memory.
 #pragma once
 
 #include <cstdint>
@@ -44,9 +44,9 @@ class PipePool {
 
 /// Moves up to `limit` bytes (UINT64_MAX: until the source's end) and returns how many: fewer than
 /// `limit` mean that the source has ended. Nothing else may receive from `source` or send to `sink`
-/// meanwhile. After an error: if sink_failed(), the sink is of no use, and bytes may be lost with it;
-/// otherwise the source failed, and all that it gave was passed to the sink; if not_spliced(), nothing
-/// was moved at all and the caller has to copy.
+/// meanwhile. After an error: if sink_failed(), the sink is of no use, and bytes may be lost with
+/// it; otherwise the source failed, and all that it gave was passed to the sink; if not_spliced(),
+/// nothing was moved at all and the caller has to copy.
 Task<Result<std::uint64_t>> splice_bytes(TcpStream& source, TcpStream& sink, std::uint64_t limit,
                                          Millis read_stall, Millis write_stall, PipePool& pipes);
 

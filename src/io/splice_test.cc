@@ -18,8 +18,8 @@ struct Outcome {
   bool ended = false;
 };
 
-Task<> splice(TcpStream* source, TcpStream* sink, std::uint64_t limit, Millis stall, PipePool* pipes,
-              Outcome* out) {
+Task<> splice(TcpStream* source, TcpStream* sink, std::uint64_t limit, Millis stall,
+              PipePool* pipes, Outcome* out) {
   out->moved = co_await splice_bytes(*source, *sink, limit, stall, stall, *pipes);
   if (out->moved) sink->shutdown_write();
   out->done = true;
@@ -33,6 +33,7 @@ Task<> feed(TcpStream* stream, const std::string* bytes, Stream::Close how) {
 
 Task<> collect(TcpStream* stream, std::size_t limit, Millis pause, Outcome* out) {
   while (out->received.size() < limit) {
+    // tidy: allow sleep because a slow reader is what is tested
     if (pause.count() > 0) co_await sleep_until(stream->loop(), stream->loop().now() + pause);
     Result<Chunk> chunk = co_await stream->recv(256_KiB, kLong);
     if (!chunk) break;
