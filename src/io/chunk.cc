@@ -34,9 +34,7 @@ std::size_t Chunk::capacity() const {
   return data_ == nullptr ? 0 : ChunkPool::class_bytes(size_class_);
 }
 
-std::span<char> Chunk::room() {
-  return {data_ + begin_ + size_, capacity() - begin_ - size_};
-}
+std::span<char> Chunk::room() { return {data_ + begin_ + size_, capacity() - begin_ - size_}; }
 
 void Chunk::grow(std::size_t count) {
   WEIR_ASSERT(count <= capacity() - begin_ - size_);
@@ -55,28 +53,61 @@ bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk) {
   if (wanted > kWindowTight && tight()) wanted = kWindowTight;
   if (wanted > kWindowMax) wanted = kWindowMax;
   const std::size_t units = (wanted + 4_KiB - 1) / 4_KiB;
-  const auto size_class =
+  auto size_class =
       units <= 1 ? std::size_t{0} : static_cast<std::size_t>(std::bit_width(units - 1));
+  while (size_class > 0 && !has_room(class_bytes(size_class))) --size_class;
   const std::size_t bytes = class_bytes(size_class);
-  if (used_ + bytes > budget_) return false;
+  if (!has_room(bytes)) return false;
   used_ += bytes;
-  if (FreeChunk* head = free_[size_class]; head != nullptr) {
-    free_[size_class] = head->next;
-    kept_ -= bytes;
-    chunk.data_ = reinterpret_cast<char*>(head);
-  } else {
-    chunk.data_ = static_cast<char*>(std::malloc(bytes));
-    WEIR_CHECK(chunk.data_ != nullptr);
-  }
+  chunk.data_ = take_memory(size_class);
   chunk.size_class_ = static_cast<std::uint8_t>(size_class);
   chunk.pool_ = this;
+  offer();  // what came back may be enough for several waiters
   return true;
 }
 
+void ChunkPool::offer() {
+  if (waiters_.empty() || !has_room(class_bytes(0))) return;
+  ChunkWaiter& waiter = waiters_.pop_front();
+  waiter.retry(waiter);  // queues itself on the run queue, nothing more
+}
+
 void ChunkPool::give_back(char* data, std::size_t size_class) {
+  WEIR_ASSERT(used_ >= class_bytes(size_class));
+  used_ -= class_bytes(size_class);
+  keep_memory(data, size_class);
+  offer();
+}
+
+char* ChunkPool::take_memory(std::size_t size_class) {
   const std::size_t bytes = class_bytes(size_class);
-  WEIR_ASSERT(used_ >= bytes);
-  used_ -= bytes;
+  FreeChunk* head = free_[size_class];
+  if (head == nullptr) {
+    char* fresh = static_cast<char*>(std::malloc(bytes));
+    WEIR_CHECK(fresh != nullptr);
+    return fresh;
+  }
+  free_[size_class] = head->next;
+  kept_ -= bytes;
+  return reinterpret_cast<char*>(head);
+}
+
+char* ChunkPool::take_block() { return take_memory(0); }
+
+void ChunkPool::return_block(char* block) { keep_memory(block, 0); }
+
+Chunk ChunkPool::into_chunk(char* block, std::size_t size) {
+  WEIR_ASSERT(size <= kBlockSize);
+  Chunk chunk;
+  chunk.data_ = block;
+  chunk.size_ = static_cast<std::uint32_t>(size);
+  chunk.pool_ = this;
+  used_ += kBlockSize;
+  return chunk;
+}
+
+void ChunkPool::keep_memory(char* data, std::size_t size_class) {
+  const std::size_t bytes = class_bytes(size_class);
   if (kept_ + bytes <= kFreeChunkBytesMax) {
     auto* head = reinterpret_cast<FreeChunk*>(data);
     head->next = free_[size_class];
@@ -84,10 +115,6 @@ void ChunkPool::give_back(char* data, std::size_t size_class) {
     kept_ += bytes;
   } else {
     std::free(data);
-  }
-  if (!waiters_.empty()) {
-    ChunkWaiter& waiter = waiters_.pop_front();
-    waiter.retry(waiter);  // queues itself on the run queue, nothing more
   }
 }
 

@@ -69,19 +69,33 @@ class ChunkPool {
   /// less when the budget is tight). False: the budget is used up.
   bool allocate(std::size_t wanted, Chunk& chunk);
 
+  /// For memory that is lent to the kernel before anything is received: a block of kBlockSize bytes
+  /// that is not counted, and its way back. into_chunk() makes a received block a chunk, counted
+  /// whatever the budget says.
+  static constexpr std::size_t kBlockSize = 4_KiB;
+  char* take_block();
+  void return_block(char* block);
+  Chunk into_chunk(char* block, std::size_t size);
+
   void set_budget(std::size_t bytes) { budget_ = bytes; }
   [[nodiscard]] std::size_t budget() const { return budget_; }
   [[nodiscard]] std::size_t used() const { return used_; }
   [[nodiscard]] bool tight() const { return used_ * 100 >= budget_ * kBudgetTightPercent; }
 
+  [[nodiscard]] bool has_room(std::size_t bytes) const { return used_ + bytes <= budget_; }
+
   /// Queues `waiter` until memory comes back.
   void wait(ChunkWaiter& waiter) { waiters_.push_back(waiter); }
+  /// Wakes the next waiter if there is memory for it. For a waiter that was woken and takes none.
+  void offer();
 
  private:
   friend class Chunk;
   static constexpr std::size_t kClasses = 7;  // 4 KiB << 0 … 6
   static std::size_t class_bytes(std::size_t size_class) { return 4_KiB << size_class; }
   void give_back(char* data, std::size_t size_class);
+  char* take_memory(std::size_t size_class);
+  void keep_memory(char* data, std::size_t size_class);
 
   struct FreeChunk {
     FreeChunk* next;

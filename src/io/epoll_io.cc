@@ -23,7 +23,7 @@ struct EpollSocket final : Socket, ChunkWaiter {
   enum class Writes : std::uint8_t { none, send, poll, connect };
 
   std::uint32_t magic = kLive;
-  bool readable = true;   // until a call says EAGAIN, or less came than there was room for
+  bool readable = true;  // until a call says EAGAIN, or less came than there was room for
   bool writable = true;
   bool peer_ended = false;  // EPOLLRDHUP or EPOLLHUP was seen: a short read does not mean drained
   Reads reads = Reads::none;
@@ -38,6 +38,7 @@ class EpollIo final : public Io {
  public:
   EpollIo(Loop& loop, int epoll, int event) : loop_(loop), epoll_(epoll), event_(event) {}
   ~EpollIo() override {
+    free_closed();
     ::close(event_);
     ::close(epoll_);
   }
@@ -86,6 +87,10 @@ class EpollIo final : public Io {
   static void run_write(Runnable& op);
   static void run_finish(Runnable& op) { static_cast<Op&>(op).finish(); }
   void on_event(std::uint32_t events, EpollSocket& socket);
+  void stop_waiting_for_memory(EpollSocket& socket);
+  void free_closed() {
+    while (!closed_.empty()) delete &static_cast<EpollSocket&>(closed_.pop_front());
+  }
 
   Loop& loop_;
   int epoll_;
@@ -128,9 +133,7 @@ EpollSocket* EpollIo::add(int fd, std::uint32_t events) {
   return socket;
 }
 
-Socket* EpollIo::adopt(int fd) {
-  return add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
-}
+Socket* EpollIo::adopt(int fd) { return add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET); }
 
 Socket* EpollIo::adopt_listener(int fd) {
   EpollSocket* socket = add(fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE);
@@ -142,13 +145,19 @@ void EpollIo::close(Socket& base) {
   EpollSocket& socket = of(base);
   WEIR_ASSERT(socket.writing == nullptr);
   if (socket.reading != nullptr) std::exchange(socket.reading, nullptr)->unlink();
-  // Workers share a listening socket through duplicates, so closing one does not leave the epoll set.
+  // Workers share a listening socket through duplicates, so closing one does not leave the epoll
+  // set.
   if (socket.listener) epoll_ctl(epoll_, EPOLL_CTL_DEL, socket.fd, nullptr);
   ::close(socket.fd);
   socket.fd = -1;
   socket.magic = 0;
-  socket.ChunkWaiter::unlink();
+  stop_waiting_for_memory(socket);
   closed_.push_back(socket);
+}
+
+void EpollIo::stop_waiting_for_memory(EpollSocket& socket) {
+  socket.ChunkWaiter::unlink();
+  loop_.chunks.offer();  // this one may have been woken for memory that it does not take now
 }
 
 bool EpollIo::try_recv(EpollSocket& socket, RecvOp& op) {
@@ -165,6 +174,7 @@ bool EpollIo::try_recv(EpollSocket& socket, RecvOp& op) {
   }
   if (received->drained && !socket.peer_ended) socket.readable = false;
   op.result = std::move(received->result);
+  if (op.result && op.result->empty()) op.result = end_of(socket);
   return true;
 }
 
@@ -177,14 +187,14 @@ bool EpollIo::try_send(EpollSocket& socket, SendOp& op) {
     socket.writable = false;
     return false;
   }
+  if (!*sent && means_lost(sent->error())) socket.lost = true;
   op.result = *sent;
   return true;
 }
 
 bool EpollIo::try_read(EpollSocket& socket) {
   switch (socket.reads) {
-    case EpollSocket::Reads::recv:
-      return try_recv(socket, static_cast<RecvOp&>(*socket.reading));
+    case EpollSocket::Reads::recv: return try_recv(socket, static_cast<RecvOp&>(*socket.reading));
     case EpollSocket::Reads::poll:
       static_cast<PollOp&>(*socket.reading).result = {};
       return socket.readable;
@@ -194,16 +204,14 @@ bool EpollIo::try_read(EpollSocket& socket) {
       if (accepted) op.result = *accepted;
       return accepted.has_value();
     }
-    case EpollSocket::Reads::none:
-      return false;
+    case EpollSocket::Reads::none: return false;
   }
   WEIR_UNREACHABLE("reads");
 }
 
 bool EpollIo::try_write(EpollSocket& socket) {
   switch (socket.writes) {
-    case EpollSocket::Writes::send:
-      return try_send(socket, static_cast<SendOp&>(*socket.writing));
+    case EpollSocket::Writes::send: return try_send(socket, static_cast<SendOp&>(*socket.writing));
     case EpollSocket::Writes::poll:
       static_cast<PollOp&>(*socket.writing).result = {};
       return socket.writable;
@@ -213,8 +221,7 @@ bool EpollIo::try_write(EpollSocket& socket) {
         static_cast<ConnectOp&>(*socket.writing).result = fail(connected.error());
       }
       return true;
-    case EpollSocket::Writes::none:
-      return false;
+    case EpollSocket::Writes::none: return false;
   }
   WEIR_UNREACHABLE("writes");
 }
@@ -250,6 +257,7 @@ void EpollIo::run_write(Runnable& runnable) {
   WEIR_ASSERT(socket.writing == &op);
   if (!socket.io->try_write(socket)) return;
   socket.writing = nullptr;
+  op.socket = nullptr;
   if (socket.writes == EpollSocket::Writes::connect && !static_cast<ConnectOp&>(op).result) {
     socket.io->close(socket);
   }
@@ -301,6 +309,7 @@ bool EpollIo::start_accept(Socket& base, AcceptOp& op) {
 
 bool EpollIo::start_connect(ConnectOp& op) {
   bool pending = false;
+  op.socket = nullptr;
   const Result<int> fd = connect_now(op.target, Blocking::no, pending);
   if (!fd) {
     op.result = fail(fd.error());
@@ -318,7 +327,7 @@ void EpollIo::cancel_recv(Socket& base, Error why) {
   EpollSocket& socket = of(base);
   if (socket.reading == nullptr) return;
   Op& op = *std::exchange(socket.reading, nullptr);
-  socket.ChunkWaiter::unlink();
+  stop_waiting_for_memory(socket);
   finish_failed(op, socket.reads, why);
   op.run = run_finish;
   loop_.queue.push(op);
@@ -334,8 +343,9 @@ void EpollIo::cancel_send(Socket& base, Error why) {
 }
 
 void EpollIo::cancel_connect(ConnectOp& op, Error why) {
-  EpollSocket& socket = of(*op.socket);
-  if (socket.writing != &op) return;
+  if (op.socket == nullptr) return;
+  EpollSocket& socket = of(*std::exchange(op.socket, nullptr));
+  WEIR_ASSERT(socket.writing == &op);
   cancel_send(socket, why);
   close(socket);
 }
@@ -354,12 +364,14 @@ void EpollIo::on_event(std::uint32_t events, EpollSocket& socket) {
 }
 
 void EpollIo::wait(Instant until) {
-  while (!closed_.empty()) delete &static_cast<EpollSocket&>(closed_.pop_front());
+  free_closed();
   int timeout_ms = -1;
   if (until != kNever) {
     const Micros left = until - monotonic_now();
-    timeout_ms = left.count() <= 0 ? 0 : static_cast<int>(std::min<std::int64_t>(
-                                             (left.count() + 999) / 1000, 3'600'000));
+    timeout_ms =
+        left.count() <= 0
+            ? 0
+            : static_cast<int>(std::min<std::int64_t>((left.count() + 999) / 1000, 3'600'000));
   }
   const int count = epoll_wait(epoll_, events_.data(), kEventsPerWait, timeout_ms);
   for (int i = 0; i < count; ++i) {

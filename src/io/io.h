@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The one interface to the outside: start an operation, be told when it is complete. Three backends
-// implement it, `epoll`, `ring` (io_uring) and `sim` (a network in memory with a virtual clock), and
-// everything above is the same on each.
+// implement it, `epoll`, `ring` (io_uring) and `sim` (a network in memory with a virtual clock),
+// and everything above is the same on each.
 //
-// An operation is an object of its caller. start_…() returns true when it completed at once; otherwise
-// the operation stays with the socket until it is completed, and then it is put on the loop's run queue.
-// Every started operation completes, a cancelled one too. At most one receive (or accept) and one send
-// (or connect) are under way per socket. Nothing here is thread-safe but wake().
+// An operation is an object of its caller. start_…() returns true when it completed at once;
+// otherwise the operation stays with the socket until it is completed, and then it is put on the
+// loop's run queue. Every started operation completes, a cancelled one too. At most one receive (or
+// accept) and one send (or connect) are under way per socket. Nothing here is thread-safe but
+// wake().
 #pragma once
 
 #include <array>
@@ -84,7 +85,16 @@ class Socket : public Pooled {
  public:
   int fd = -1;        ///< a descriptor; in the simulator a number of its network
   Instant sent_at{};  ///< when a send was started or last moved bytes, for the stall deadline
+  /// A send has met the loss of the connection. The kernel tells of it once, and then shows what
+  /// looks like an end; a receive (and a splice) has to call that a reset.
+  bool lost = false;
 };
+
+/// Whether a failure of a send means that the connection was lost. EPIPE does not: either we ended
+/// our direction, or the peer had ended its own before, and that end is a proper one.
+bool means_lost(const Error& error);
+/// What a receive that met the end of the stream has to say.
+Result<Chunk> end_of(const Socket& socket);
 
 /// Everything the kernel (or the simulator) does for a loop.
 class Io {
@@ -95,11 +105,12 @@ class Io {
   [[nodiscard]] virtual Instant now() = 0;
   [[nodiscard]] virtual WallTime wall_time() = 0;
 
-  /// Takes over a connected or accepted descriptor. Never fails for one that accept or connect gave.
+  /// Takes over a connected or accepted descriptor. Never fails for one that accept or connect
+  /// gave.
   virtual Socket* adopt(int fd) = 0;
   virtual Socket* adopt_listener(int fd) = 0;
-  /// Closes the socket. A receive that is under way is forgotten without completion (its owner is the
-  /// caller); a send must not be under way.
+  /// Closes the socket. A receive that is under way is forgotten without completion (its owner is
+  /// the caller); a send must not be under way.
   virtual void close(Socket& socket) = 0;
   /// Makes close() reset the connection (RST), so that the peer cannot take it for a proper end.
   virtual void reset_on_close(Socket& socket) = 0;
@@ -117,11 +128,16 @@ class Io {
   /// time, by the run queue; if the operation is complete already nothing happens.
   virtual void cancel_recv(Socket& socket, Error why) = 0;
   virtual void cancel_send(Socket& socket, Error why) = 0;
+  /// No effect when `op` is complete already.
   virtual void cancel_connect(ConnectOp& op, Error why) = 0;
 
   /// Whether bytes of these sockets may be moved by splice(2) on their descriptors.
   [[nodiscard]] virtual bool can_splice() const { return false; }
-  /// After splice(2) said EAGAIN: the cached readiness is stale. Before it: descriptors must not block.
+  /// Whether the backend has taken, or is about to take, something from the socket that a receive
+  /// would get: receive until it has not before splicing, or the bytes change their order.
+  [[nodiscard]] virtual bool holds_bytes(Socket&) { return false; }
+  /// After splice(2) said EAGAIN: the cached readiness is stale. Before it: descriptors must not
+  /// block.
   virtual void begin_splice(Socket&) {}
   virtual void end_splice(Socket&) {}
   virtual void clear_readable(Socket&) {}

@@ -36,6 +36,7 @@ class Loop {
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] WallTime wall_time();
   TimerWheel& timers() { return *timers_; }
+  [[nodiscard]] const TimerWheel& timers() const { return *timers_; }
 
   /// One turn; waits at most until `limit`. For tests and the simulator.
   void turn(Instant limit);

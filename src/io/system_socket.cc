@@ -19,25 +19,6 @@ std::int64_t clock_micros(clockid_t clock) {
   return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
 }
 
-// An accept that failed for this one connection only; the next may do. accept(2), "Error handling".
-bool transient_accept_error(int error) {
-  switch (error) {
-    case EINTR:
-    case ECONNABORTED:
-    case ENETDOWN:
-    case EPROTO:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case EOPNOTSUPP:
-    case ENETUNREACH:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 Instant monotonic_now() { return Instant(Micros(clock_micros(CLOCK_MONOTONIC))); }
@@ -148,6 +129,25 @@ std::optional<Result<int>> accept_now(int fd, Blocking blocking, Peer& peer) {
     if (errno == EAGAIN) return std::nullopt;
     if (transient_accept_error(errno)) continue;
     return Result<int>(std::unexpected(os_error(errno, "accept")));
+  }
+}
+
+// accept(2), "Error handling".
+bool transient_accept_error(int error) {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+      return true;
+    default:
+      return false;
   }
 }
 

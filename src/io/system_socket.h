@@ -40,6 +40,9 @@ Result<void> connect_result(int fd);
 /// accept4 without waiting: nothing when there is no connection.
 std::optional<Result<int>> accept_now(int fd, Blocking blocking, Peer& peer);
 
+/// Whether an accept failed for one connection only, so that the next may do.
+bool transient_accept_error(int error);
+
 /// SO_LINGER with zero time.
 void set_reset_on_close(int fd);
 

@@ -98,12 +98,13 @@ std::string_view Server::backend_name() const { return control_->loop().io().nam
 std::optional<std::string> Server::start() {
   raise_descriptor_limit();
   const std::size_t count = worker_count(*config_);
-  const io::Selected selected = io::select_backend(backend_of(config_->io));
-  backend_ = selected.backend;
+  const Result<io::Selected> selected = io::select_backend(backend_of(config_->io));
+  if (!selected) return "io = \"ring\" is not possible here: " + io::describe(selected.error());
+  backend_ = selected->backend;
   started_ = io::wall_now();
   metrics_ = std::make_unique<MetricsRegistry>(count, started_);
   start_diagnostics(config_->log_level);
-  log_info("{}", selected.why);
+  log_info("{}", selected->why);
   std::vector<Listening> opened;
   if (auto problem = open_listeners(*config_, opened)) return problem;
   int admin_fd = -1;
