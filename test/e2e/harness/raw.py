@@ -99,6 +99,10 @@ class Client:
             interim.append(response)
             response = self.head()
         response.interim = interim
+        return self.body(response, method)
+
+    def body(self, response, method="GET"):
+        """Reads the body behind a head that was read before, and fills `response`."""
         self._frame(response, method)
         try:
             self._body(response)
