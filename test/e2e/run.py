@@ -12,6 +12,7 @@ import argparse
 import collections
 import os
 import pathlib
+import resource
 import select
 import signal
 import sys
@@ -202,6 +203,8 @@ def main():
         return 0
     if not os.access(options.weir, os.X_OK):
         sys.exit(f"{options.weir} is not an executable")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return run_jobs(jobs, options)
 
 
