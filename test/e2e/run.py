@@ -14,6 +14,7 @@ import os
 import pathlib
 import resource
 import select
+import shutil
 import signal
 import sys
 import tempfile
@@ -64,6 +65,7 @@ class Running:
     def __init__(self, job, options):
         self.job = job
         self.output = tempfile.TemporaryFile()
+        self.directory = tempfile.mkdtemp(prefix="weir-e2e-")
         self.began = time.monotonic()
         sys.stdout.flush()
         self.pid = os.fork()
@@ -76,6 +78,8 @@ class Running:
         code = 1
         try:
             os.setpgid(0, 0)
+            os.chmod(self.directory, 0o755)
+            tempfile.tempdir = self.directory
             os.dup2(self.output.fileno(), 1)
             os.dup2(self.output.fileno(), 2)
             Case.weir_path = options.weir
@@ -113,6 +117,7 @@ class Running:
             pass
         _, status = os.waitpid(self.pid, 0)
         os.close(self.descriptor)
+        shutil.rmtree(self.directory, ignore_errors=True)
         self.output.seek(0)
         text = self.output.read().decode(errors="replace")
         self.output.close()

@@ -144,9 +144,12 @@ class Admin(Case):
     def test_status(self):
         origin, weir = self.proxied()
         self.client(weir).get()
-        text = json.dumps(weir.status())
-        self.assertIn(origin.address, text)
-        self.assertIn("app", text)
+        status = weir.status()
+        self.assertEqual((status["pid"], status["backend"]), (weir.pid, self.io))
+        self.assertEqual([upstream["name"] for upstream in status["upstreams"]], ["app"])
+        server, = status["upstreams"][0]["servers"]
+        self.assertEqual((server["name"], server["up"]), (origin.address, True))
+        self.assertEqual(sum(route["requests"]["total"] for route in status["routes"]), 1)
 
     def test_requests_add_up(self):
         origin, weir = self.proxied()

@@ -52,7 +52,7 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         self._stack = contextlib.ExitStack()
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="weir-e2e-"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="t"))
         os.chmod(self.directory, 0o755)
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self.weirs = []
