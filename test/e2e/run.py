@@ -4,8 +4,8 @@
 
     run.py --weir PATH [--io epoll|ring|both] [-k PATTERN] [--full] [--list] [-j N]
 
-Every test runs in a process group of its own with a bound on its time. Tests that load the machine run
-after the others, one at a time. The last line printed is "e2e: N passed, N failed".
+Every test runs in a process group of its own with a bound on its time. Tests that load the machine
+run after the others, one at a time. The last line printed is "e2e: N passed, N failed".
 """
 
 import argparse

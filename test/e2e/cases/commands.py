@@ -44,7 +44,8 @@ class Commands(Case):
     def test_check_reports_all_errors(self):
         text = self.call("check", self.file(
             'workers = "many"\nio = "kqueue"\n[timeouts]\ndrain = "5 parsecs"\n[limits]\n'
-            'head_size = -1\n[[listen]]\naddress = "nowhere"\n[[route]]\nupstream = "missing"\n'), code=1)
+            'head_size = -1\n[[listen]]\naddress = "nowhere"\n[[route]]\nupstream = "missing"\n'),
+            code=1)
         for line in (1, 2, 4, 6, 8, 10):
             self.assertRegex(text, rf"x\.toml:{line}:\d+", f"the error in line {line}")
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An origin that dies at each phase: the right cause, a visible outcome, no reuse of its connection."""
+"""An origin that dies at each phase: the right cause, a visible outcome, no reuse of its
+connection."""
 
 from harness.case import Case
 from harness.message import Broken, chunk
@@ -57,7 +58,7 @@ class Dying(Case):
         self.claim_refused(response, 502, "upstream_closed")
 
     def in_body(self, start, then, sent, cause="upstream_truncated"):
-        """`start` reaches the client, then the origin dies: the message must be broken, not short."""
+        """`start` reaches the client, then the origin dies: the message is broken, not short."""
         origin, weir = self.proxied(workers=1)
         origin.on("/dies", scripts.die(then, start, gate="die"))
         client = self.client(weir).send(request("/dies"))

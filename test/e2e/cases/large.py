@@ -19,8 +19,8 @@ BULK = pathlib.Path(__file__).resolve().parent.parent / "origins" / "bulk.py"
 
 
 def sparse_file(path, size):
-    """A file that is mostly a hole, with random islands at irregular places: costs no disk, and a lost,
-    repeated or moved byte changes its hash. Returns the hash."""
+    """A file that is mostly a hole, with random islands at irregular places: costs no disk, and a
+    lost, repeated or moved byte changes its hash. Returns the hash."""
     dice = random.Random(size)
     with open(path, "wb") as file:
         file.truncate(size)

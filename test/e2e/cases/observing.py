@@ -14,7 +14,8 @@ from harness.waiting import eventually
 from origins import scripts
 
 FIELDS = {"time", "client", "method", "host", "path", "status", "bytes_sent", "bytes_received",
-          "duration_ms", "route", "upstream", "server", "cause", "request_id", "retries", "protocol"}
+          "duration_ms", "route", "upstream", "server", "cause", "request_id", "retries",
+          "protocol"}
 
 
 class AccessLog(Case):
@@ -27,8 +28,9 @@ class AccessLog(Case):
         self.assertEqual(client.response("POST").status, 200)
         entry = weir.logged(1)[0]
         self.assertLessEqual(FIELDS, set(entry))
-        self.assertEqual((entry["method"], entry["host"], entry["path"].split("?")[0], entry["status"]),
-                         ("POST", "a.example", "/p", 200))
+        self.assertEqual((entry["method"], entry["host"], entry["status"]),
+                         ("POST", "a.example", 200))
+        self.assertEqual(entry["path"].split("?")[0], "/p")
         self.assertEqual((entry["route"], entry["upstream"], entry["server"]),
                          ("main", "app", origin.address))
         self.assertEqual((entry["cause"], entry["retries"]), ("", 0))
@@ -170,8 +172,8 @@ class Admin(Case):
         for _ in range(10):
             client.get()
         weir.logged(10)
-        values = weir.metrics()
-        buckets = sorted((float(dict(labels)["le"]), value) for (name, labels), value in values.items()
+        buckets = sorted((float(dict(labels)["le"]), value)
+                         for (name, labels), value in weir.metrics().items()
                          if name == "weir_request_duration_seconds_bucket")
         counts = [value for _, value in buckets]
         self.assertEqual(counts, sorted(counts))

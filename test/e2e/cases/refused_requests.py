@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that are malformed or ambiguous: refused with the right status and closed; not one byte of
-what they may smuggle reaches the origin."""
+"""Requests that are malformed or ambiguous: refused with the right status and closed; not one
+byte of what they may smuggle reaches the origin."""
 
 from harness.case import Case
 
@@ -45,7 +45,8 @@ TABLE = {
     # the target
     "target_without_slash": (400, "bad_target", get(first=b"GET a HTTP/1.1")),
     "nul_in_target": (400, ("bad_target", "bad_request_line"), get(first=b"GET /a\0b HTTP/1.1")),
-    "control_in_target": (400, ("bad_target", "bad_request_line"), get(first=b"GET /\x01 HTTP/1.1")),
+    "control_in_target": (400, ("bad_target", "bad_request_line"),
+                          get(first=b"GET /\x01 HTTP/1.1")),
     "del_in_target": (400, ("bad_target", "bad_request_line"), get(first=b"GET /\x7f HTTP/1.1")),
     "fragment_in_target": (400, "bad_target", get(first=b"GET /a#b HTTP/1.1")),
     "asterisk_of_get": (400, "bad_target", get(first=b"GET * HTTP/1.1")),
@@ -71,7 +72,8 @@ TABLE = {
     "name_with_bracket": (400, "bad_header", get(b"X(A): b")),
     "name_with_high_byte": (400, "bad_header", get(b"X-\xe4: b")),
     "large_field": (431, "head_too_large", get(b"X-A: " + b"b" * 40_000)),
-    "endless_field": (431, "head_too_large", b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"b" * 200_000),
+    "endless_field": (431, "head_too_large",
+                      b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"b" * 200_000),
     "too_many_fields": (431, "head_too_large", get(*(b"X-%d: b" % n for n in range(101)))),
     # Host
     "no_host": (400, "bad_host", get(host=b"")),
@@ -93,7 +95,8 @@ TABLE = {
     "length_too_large": (400, "bad_content_length", post(b"Content-Length: 18446744073709551616")),
     "length_enormous": (400, "bad_content_length", post(b"Content-Length: " + b"9" * 400)),
     "two_lengths": (400, "bad_content_length",
-                    post(b"Content-Length: 0", b"Content-Length: %d" % len(SMUGGLED), body=SMUGGLED)),
+                    post(b"Content-Length: 0", b"Content-Length: %d" % len(SMUGGLED),
+                         body=SMUGGLED)),
     "list_of_lengths": (400, "bad_content_length", post(b"Content-Length: 5, 6", body=b"abcde")),
     "length_and_chunked": (400, "bad_content_length",
                            post(b"Content-Length: 4", CHUNKED, body=b"0\r\n\r\n" + SMUGGLED)),

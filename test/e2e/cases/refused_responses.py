@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Responses of a server that are malformed or ambiguous: 502, and that connection is never used again."""
+"""Responses of a server that are malformed or ambiguous: 502, and that connection is never used
+again."""
 
 from harness.case import Case
 from origins import scripts
@@ -30,7 +31,8 @@ TABLE = {
     "length_not_a_number": (BAD, OK + b"Content-Length: two\r\n\r\nok"),
     "length_negative": (BAD, OK + b"Content-Length: -2\r\n\r\nok"),
     "length_too_large": (BAD, OK + b"Content-Length: 99999999999999999999999\r\n\r\nok"),
-    "length_and_chunked": (BAD, OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    "length_and_chunked": (BAD, OK + b"Content-Length: 5\r\n"
+                           b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     "unknown_coding": (BAD, OK + b"Transfer-Encoding: strange\r\n\r\nok"),
     "chunked_not_last": (BAD, OK + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
     "chunked_twice": (BAD, OK + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),

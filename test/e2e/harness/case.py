@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base of every test here: starts Weir on one backend, keeps what must be ended, and shows Weir's
-log when the test failed."""
+"""The base of every test here: starts Weir on one backend, keeps what must be ended, and shows
+Weir's log when the test failed."""
 
 import contextlib
 import os
@@ -101,8 +101,8 @@ class Case(unittest.TestCase):
 
     def config(self, **settings):
         """A complete configuration: one listener, admin socket and access log in this test's
-        directory, and what is given. `servers` (a list or an origin) makes the upstream "app" and, if
-        no `route` is given, a route of everything to it."""
+        directory, and what is given. `servers` (a list or an origin) makes the upstream "app" and,
+        if no `route` is given, a route of everything to it."""
         servers = settings.pop("servers", None)
         config = {"workers": 2, "io": self.io, "admin": f"unix:{self.directory}/admin.sock",
                   "access_log": {"format": "json", "to": str(self.directory / "access.log")},

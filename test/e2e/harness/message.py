@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1 messages over a blocking socket, read strictly: for the raw client and the scripted origin."""
+"""HTTP/1 messages over a blocking socket, read strictly: for the raw client and the
+scripted origin."""
 
 import socket
 

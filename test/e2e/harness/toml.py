@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dictionaries to TOML: tables at the top, inline tables below, lists of dictionaries as [[tables]]."""
+"""Dictionaries to TOML: tables at the top, inline tables below, lists of tables as [[tables]]."""
 
 import json
 import re

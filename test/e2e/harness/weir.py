@@ -13,7 +13,7 @@ from .waiting import eventually
 
 
 class Weir:
-    """`weir run` on a configuration given as a dictionary. Everything it writes is in `directory`."""
+    """`weir run` on a configuration given as a dictionary. What it writes is in `directory`."""
 
     def __init__(self, binary, directory, config, launcher=()):
         self.binary = binary

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a program with io_uring forbidden by a seccomp filter: without_uring.py PROGRAM ARGUMENT..."""
+"""Runs a program with io_uring forbidden by seccomp: without_uring.py PROGRAM ARGUMENT..."""
 
 import ctypes
 import errno

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An origin for bodies of any size: bulk.py FILE. GET answers with the file, framed as the path says
-(/length, /chunked, /close); an upload is hashed and answered with "SIZE SHA256". Prints its port, then
-one line per request and one per end of an answer."""
+"""An origin for bodies of any size: bulk.py FILE. GET answers with the file, framed as the path
+says (/length, /chunked, /close); an upload is hashed and answered with "SIZE SHA256". Prints its
+port, then one line per request and one per end of an answer."""
 
 import hashlib
 import os
@@ -72,7 +72,8 @@ def serve(sock, name):
                 if "100-continue" in fields.get("expect", "").lower():
                     sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
                 answer = upload(stream, fields)
-                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer)
+                sock.sendall(head + answer)
             say("answered", method, path)
 
 

@@ -27,7 +27,7 @@ http {{
 
 
 class Nginx:
-    """The listening socket is made here, on a port that the kernel chose, and inherited by nginx."""
+    """The listening socket is made here, on a port that the kernel chose; nginx inherits it."""
 
     def __init__(self, directory, connections=10_000):
         sock = socket.create_server(("127.0.0.1", 0), backlog=8192)

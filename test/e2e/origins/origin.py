@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A scripted HTTP/1 origin: what it answers to a path is a function that reads like a sequence of
-events, and everything that reached it is kept: every byte per connection, every request, every end."""
+events, and everything that reached it is kept: each byte, each request, each end."""
 
 import hashlib
 import pathlib
@@ -138,7 +138,8 @@ class Origin:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.listener.bind((address, port))
             self.port = self.listener.getsockname()[1]
-            self.address = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
+            host = f"[{address}]" if ":" in address else address
+            self.address = f"{host}:{self.port}"
         self.listener.listen(4096)
 
     def on(self, path, script):

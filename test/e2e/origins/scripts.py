@@ -81,8 +81,8 @@ def end(x, then):
 
 
 def die(then, before=b"", gate=None):
-    """Sends `before`, waits for the gate if there is one, and ends the connection. The gate lets the
-    test see `before` arrive first: a reset may overtake bytes that were not read yet."""
+    """Sends `before`, waits for the gate if there is one, and ends the connection. The gate lets
+    the test see `before` arrive first: a reset may overtake bytes that were not read yet."""
     def script(x):
         x.body()
         if before:
@@ -158,7 +158,7 @@ def endless(x):
 def upgrade(protocol, echoed=True):
     """Accepts an Upgrade, then echoes bytes until the peer's end."""
     def script(x):
-        x.send(head(101, "Connection: Upgrade", f"Upgrade: {protocol}", reason="Switching Protocols"))
+        x.send(head(101, "Connection: Upgrade", f"Upgrade: {protocol}"))
         stream = x.connection.stream
         while True:
             data = stream.take(len(stream.buffer))

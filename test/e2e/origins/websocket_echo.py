@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A WebSocket server by the `websockets` library: echoes messages; the text "close N" closes with code
-N. Prints its port."""
+"""A WebSocket server by the `websockets` library: echoes messages; the text "close N" closes with
+code N. Prints its port."""
 
 import asyncio
 
