@@ -13,7 +13,7 @@ def fixed(name, **match):
 
 class Matching(Case):
     def check(self, routes, wanted):
-        """`wanted`: (path, host, header lines, method) or shorter, and a route's name or a status."""
+        """`wanted`: (path, host, header lines, method) or shorter; a route's name or a status."""
         weir = self.weir(route=routes)
         for asked, name in wanted:
             path, host, lines, method = (*asked, *("/", "weir.test", (), "GET")[len(asked):])
@@ -58,7 +58,8 @@ class Matching(Case):
 
     def test_most_specific_wins_whatever_the_order(self):
         routes = [fixed("all", path="/**"), fixed("api", path="/api/**"),
-                  fixed("v1", path="/api/v1/**"), fixed("exact", path="/api/v1/x"), fixed("host", host="a.example", path="/**")]
+                  fixed("v1", path="/api/v1/**"), fixed("exact", path="/api/v1/x"),
+                  fixed("host", host="a.example", path="/**")]
         wanted = [(("/z",), "all"), (("/api/z",), "api"), (("/api/v1/z",), "v1"),
                   (("/api/v1/x",), "exact"), (("/z", "a.example"), "host")]
         self.check(routes, wanted)
