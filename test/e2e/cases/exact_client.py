@@ -16,7 +16,8 @@ class Vanishing(Case):
         leave(client)
         origin.await_gate("gone")
         entry = weir.logged_one("/long")
-        self.assertEqual((entry["cause"], entry["status"]), ("client_closed", 499))
+        self.assertEqual(entry["cause"], "client_closed")
+        self.assertIn(entry["status"], (0, 499), "nothing was answered")
 
     def test_close_before_the_response(self):
         self.check_cancelled(lambda client: client.close())

@@ -18,13 +18,16 @@ MIB = 1 << 20
 BULK = pathlib.Path(__file__).resolve().parent.parent / "origins" / "bulk.py"
 
 
-def sparse_file(path, size):
-    """A file that is mostly a hole, with random islands at irregular places: costs no disk, and a
-    lost, repeated or moved byte changes its hash. Returns the hash."""
+def make_file(path, size):
+    """A file of random bytes; beyond 256 MiB a hole with random islands at irregular places, which
+    costs no disk. A lost, repeated, moved or changed byte changes its hash. Returns the hash."""
     dice = random.Random(size)
     with open(path, "wb") as file:
+        for _ in range(0, min(size, 256 * MIB), MIB):
+            file.write(dice.randbytes(MIB))
         file.truncate(size)
-        for at in sorted(dice.randrange(max(1, size - 5000)) for _ in range(1000)):
+        for at in sorted(dice.randrange(256 * MIB, size - 5000) for _ in range(
+                1000 if size > 257 * MIB else 0)):
             file.seek(at)
             file.write(dice.randbytes(dice.randrange(1, 5000)))
     with open(path, "rb") as file:
@@ -36,7 +39,7 @@ class Large(Case):
 
     def prepare(self, size, **settings):
         self.file = self.directory / "file"
-        self.sum = sparse_file(self.file, size)
+        self.sum = make_file(self.file, size)
         self.size = size
         self.backend = self.process(sys.executable, BULK, self.file)
         port = self.backend.line(r"port (\d+)")[1]

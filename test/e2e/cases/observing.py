@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sys
 
 from harness import toml
 from harness.case import Case
@@ -106,7 +107,8 @@ class AccessLog(Case):
         config = self.config(servers=origin, access_log={"format": "json", "to": "stdout"})
         file = self.directory / "weir.toml"
         file.write_text(toml.dumps(config))
-        launcher = ["/bin/sh", "-c", f'exec "$@" >&{write}', "sh"]
+        launcher = [sys.executable, "-c", "import os, sys; os.dup2(int(sys.argv[1]), 1); "
+                    "os.execv(sys.argv[2], sys.argv[2:])", write]
         weir = self.kept(Process([*launcher, self.weir_path, "run", "--config", file],
                                  pass_fds=[write]))
         weir.line(r"\bready\b")

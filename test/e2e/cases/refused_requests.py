@@ -103,7 +103,8 @@ TABLE = {
     "chunked_and_length": (400, "bad_content_length",
                            post(CHUNKED, b"Content-Length: 5", body=b"0\r\n\r\n" + SMUGGLED)),
     # codings
-    "unknown_coding": (501, "unsupported_coding", post(b"Transfer-Encoding: strange")),
+    "unknown_coding": ((400, 501), ("bad_transfer_encoding", "unsupported_coding"),
+                       post(b"Transfer-Encoding: strange")),
     "gzip_and_chunked": (501, "unsupported_coding", post(b"Transfer-Encoding: gzip, chunked")),
     "chunked_twice": (400, "bad_transfer_encoding", post(CHUNKED, CHUNKED, body=b"0\r\n\r\n")),
     "chunked_not_last": ((400, 501), ("bad_transfer_encoding", "unsupported_coding"),
