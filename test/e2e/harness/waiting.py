@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for a condition, with a deadline. Nothing in this suite sleeps for a fixed time."""
+
+import threading
+import time
+
+_pause = threading.Event()
+
+
+def eventually(condition, what, within=10.0):
+    """Returns the first true value of condition(); fails with `what` after `within` seconds.
+    `what` may be a function, called when it failed."""
+    deadline = time.monotonic() + within
+    interval = 0.001
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            text = what() if callable(what) else what
+            raise AssertionError(f"not within {within} s: {text}")
+        _pause.wait(interval)
+        interval = min(interval * 1.5, 0.05)

@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the end-to-end tests of the real binary.
+
+    run.py --weir PATH [--io epoll|ring|both] [-k PATTERN] [--full] [--list] [-j N]
+
+Every test runs in a process group of its own with a bound on its time. Tests that load the machine
+run after the others, one at a time. The last line printed is "e2e: N passed, N failed".
+"""
+
+import argparse
+import collections
+import os
+import pathlib
+import resource
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+
+from harness.case import Case  # noqa: E402
+
+Job = collections.namedtuple("Job", "name io test bound alone")
+
+
+def tests_in(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from tests_in(item)
+        else:
+            yield item
+
+
+def find_jobs(options):
+    here = pathlib.Path(__file__).resolve().parent
+    loader = unittest.TestLoader()
+    found = list(tests_in(loader.discover(str(here / "cases"), "*.py", str(here))))
+    if loader.errors:
+        sys.exit("\n".join(loader.errors))
+    backends = ["epoll", "ring"] if options.io == "both" else [options.io]
+    jobs = []
+    for test in found:
+        method = getattr(test, test._testMethodName)
+        if getattr(method, "full", False) and not options.full:
+            continue
+        module = type(test).__module__.split(".")[-1]
+        for io in backends[:1] if getattr(method, "once", False) else backends:
+            name = f"{io} {module}.{type(test).__name__}.{test._testMethodName[5:]}"
+            if all(pattern in name for pattern in options.k):
+                jobs.append(Job(name, io, test, getattr(method, "bound", 30),
+                                getattr(method, "alone", False)))
+    return sorted(jobs, key=lambda job: (job.alone, job.name))
+
+
+class Running:
+    """One test in a child process that leads a process group, its output in a file."""
+
+    def __init__(self, job, options):
+        self.job = job
+        self.output = tempfile.TemporaryFile()
+        self.directory = tempfile.mkdtemp(prefix="weir-e2e-")
+        self.began = time.monotonic()
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._child(options)
+        self.descriptor = os.pidfd_open(self.pid)
+        self.late = False
+
+    def _child(self, options):
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            os.chmod(self.directory, 0o755)
+            tempfile.tempdir = self.directory
+            os.dup2(self.output.fileno(), 1)
+            os.dup2(self.output.fileno(), 2)
+            Case.weir_path = options.weir
+            Case.io = self.job.io
+            Case.quick = not options.full
+            result = unittest.TestResult()
+            self.job.test.run(result)
+            for _, text in result.failures + result.errors:
+                print(text)
+            good = result.wasSuccessful() and not result.skipped
+            code = 0 if good else 2 if result.skipped and result.wasSuccessful() else 1
+            for _, reason in result.skipped:
+                print(reason)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def overdue(self):
+        return time.monotonic() - self.began > self.job.bound
+
+    def kill(self):
+        self.late = True
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def finish(self):
+        try:
+            os.killpg(self.pid, signal.SIGKILL)  # whatever the test left behind
+        except ProcessLookupError:
+            pass
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.descriptor)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.output.seek(0)
+        text = self.output.read().decode(errors="replace")
+        self.output.close()
+        return os.waitstatus_to_exitcode(status), text
+
+
+class Report:
+    def __init__(self, total, verbose):
+        self.total = total
+        self.verbose = verbose
+        self.failed = []
+        self.skipped = []
+        self.passed = 0
+
+    def add(self, running, code, text):
+        job = running.job
+        seconds = time.monotonic() - running.began
+        if running.late:
+            text += f"\nended after its bound of {job.bound} s"
+        word = "ok" if code == 0 else "skipped" if code == 2 else "FAILED"
+        if code == 0:
+            self.passed += 1
+        elif code == 2:
+            self.skipped.append(job.name)
+        else:
+            self.failed.append(job.name)
+        done = self.passed + len(self.failed) + len(self.skipped)
+        if code or self.verbose:
+            print(f"[{done}/{self.total}] {word:7} {seconds:6.1f} s  {job.name}")
+        if code and text.strip():
+            print("    " + text.strip().replace("\n", "\n    "))
+        sys.stdout.flush()
+
+    def end(self, seconds):
+        for name in self.failed:
+            print(f"failed: {name}")
+        if self.skipped:
+            print(f"{len(self.skipped)} skipped")
+        print(f"{seconds:.0f} s")
+        print(f"e2e: {self.passed} passed, {len(self.failed)} failed")
+        return 1 if self.failed or not self.passed else 0
+
+
+def run_jobs(jobs, options):
+    began = time.monotonic()
+    report = Report(len(jobs), not options.quiet)
+    waiting = collections.deque(jobs)
+    running = {}
+    poller = select.poll()
+    try:
+        while waiting or running:
+            while waiting and len(running) < options.j and not (
+                    running and (waiting[0].alone or any(r.job.alone for r in running.values()))):
+                one = Running(waiting.popleft(), options)
+                running[one.descriptor] = one
+                poller.register(one.descriptor, select.POLLIN)
+            for descriptor, _ in poller.poll(200):
+                one = running.pop(descriptor)
+                poller.unregister(descriptor)
+                report.add(one, *one.finish())
+            for one in running.values():
+                if one.overdue() and not one.late:
+                    one.kill()
+    finally:
+        for one in running.values():
+            one.kill()
+            one.finish()
+    return report.end(time.monotonic() - began)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--weir", required=True, type=lambda p: str(pathlib.Path(p).resolve()))
+    parser.add_argument("--io", choices=["epoll", "ring", "both"], default="both")
+    parser.add_argument("-k", action="append", default=[], metavar="PATTERN",
+                        help="only tests whose name contains it (several: all of them)")
+    parser.add_argument("--quick", action="store_true", help="the default: nothing long")
+    parser.add_argument("--full", action="store_true", help="the long ones too")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="print failures only")
+    parser.add_argument("-j", type=int, default=4, metavar="N")
+    options = parser.parse_args()
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]  # curl, wget and others would go elsewhere
+    jobs = find_jobs(options)
+    if options.list:
+        print("\n".join(job.name for job in jobs))
+        return 0
+    if not os.access(options.weir, os.X_OK):
+        sys.exit(f"{options.weir} is not an executable")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return run_jobs(jobs, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
