@@ -17,8 +17,8 @@ using testing::HasSubstr;
 std::string example() {
   server::MetricsRegistry registry(2, WallTime{1'767'323'045'000'000});
   proxy::Record record;
-  record.route_index = registry.route_slot("web");
-  record.upstream_index = registry.upstream_slot("app");
+  record.route_counts = registry.worker(1).routes[registry.route_slot("web")].load();
+  record.upstream_counts = registry.worker(1).upstreams[registry.upstream_slot("app")].load();
   record.upstream = "app";
   record.status = 502;
   record.cause = Cause::upstream_refused;

@@ -94,7 +94,7 @@ Task<Result<void>> deliver(Passage& passage, Millis write_stall) {
 }
 
 Task<Result<std::uint64_t>> pass(Passage& passage, std::uint64_t limit, Millis read_stall,
-                                 Millis write_stall) {
+                                 Millis write_stall, Instant* moved_at) {
   std::uint64_t total = 0;
   std::size_t in_turn = 0;
   while (total < limit) {
@@ -113,6 +113,7 @@ Task<Result<std::uint64_t>> pass(Passage& passage, std::uint64_t limit, Millis r
     const Result<void> delivered = co_await deliver(passage, write_stall);
     if (!delivered) co_return fail(delivered.error());
     total += moved.count;
+    if (moved_at != nullptr) *moved_at = passage.source.loop().now();
     in_turn += moved.count;
     if (in_turn < kTurnBytesMax) continue;
     in_turn = 0;
@@ -189,7 +190,8 @@ void PipePool::give_back(const Pipe& pipe, State state) {
 }
 
 Task<Result<std::uint64_t>> splice_bytes(TcpStream& source, TcpStream& sink, std::uint64_t limit,
-                                         Millis read_stall, Millis write_stall, PipePool& pipes) {
+                                         Millis read_stall, Millis write_stall, PipePool& pipes,
+                                         Instant* moved_at) {
   Io& io = source.loop().io();
   // What the backend holds is up to kWindowHead bytes, which must not be more than may be moved.
   if (!io.can_splice() || limit < kWindowHead) co_return fail(Code::os, kNone.data());
@@ -206,7 +208,7 @@ Task<Result<std::uint64_t>> splice_bytes(TcpStream& source, TcpStream& sink, std
     held = *first;
   }
   Passage passage(source, sink, pipes, *pipe);
-  Result<std::uint64_t> passed = co_await pass(passage, limit - held, read_stall, write_stall);
+  Result<std::uint64_t> passed = co_await pass(passage, limit - held, read_stall, write_stall, moved_at);
   if (!passed) co_return passed;
   co_return held + *passed;
 }

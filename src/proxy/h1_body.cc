@@ -35,7 +35,7 @@ const http::FieldList& H1BodyReader::trailers() const {
   return chunked_ ? chunked_->trailers() : kEmpty;
 }
 
-Error H1BodyReader::fault(const Error& error) const {
+Error H1BodyReader::meaning(const Error& error) const {
   switch (error.code) {
     case Code::timed_out:
       return error.as(activity_ != nullptr ? Cause::tunnel_idle_timeout : causes_.timeout);
@@ -86,7 +86,7 @@ Task<Result<bool>> H1BodyReader::fill() {
     // One direction of a tunnel may be silent as long as the other one moves.
     const bool other_moved = more.error().code == Code::timed_out && activity_ != nullptr &&
                              activity_->moved > waiting_since;
-    if (!other_moved) co_return fail(fault(more.error()));
+    if (!other_moved) co_return fail(meaning(more.error()));
   }
 }
 
@@ -122,7 +122,7 @@ Result<Piece> H1BodyReader::take_known() {
 Result<Piece> H1BodyReader::take_chunked() {
   const std::span<char> bytes = input_.bytes();
   const Result<http::ChunkedDecoder::Step> step = chunked_->decode(bytes);
-  if (!step) return fail(fault(step.error()));
+  if (!step) return fail(meaning(step.error()));
   const Bytes payload(bytes.data(), step->payload);
   input_.consume(step->consumed);
   return account({payload, step->done});

@@ -56,6 +56,8 @@ class H1BodyReader final : public BodyReader {
   [[nodiscard]] const http::FieldList& trailers() const override;
   PlainRun plain_run() override;
   Result<Piece> spliced(std::uint64_t bytes, Ended ended) override;
+  [[nodiscard]] Error meaning(const Error& error) const override;
+  Instant* moved_at() override { return activity_ != nullptr ? &activity_->moved : nullptr; }
   [[nodiscard]] Millis stall() const override { return stall_; }
 
   [[nodiscard]] std::uint64_t received() const { return received_; }
@@ -67,7 +69,6 @@ class H1BodyReader final : public BodyReader {
   Result<Piece> take_until_close();
   Result<Piece> account(Piece piece);
   void adapt_window();
-  Error fault(const Error& error) const;
 
   Input& input_;
   io::TcpStream* plain_;

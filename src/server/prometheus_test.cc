@@ -18,10 +18,10 @@ namespace {
 
 using testing::HasSubstr;
 
-proxy::Record example(std::uint16_t route, std::uint16_t upstream) {
+proxy::Record example(proxy::WorkerMetrics& worker, std::uint16_t route, std::uint16_t upstream) {
   proxy::Record record;
-  record.route_index = route;
-  record.upstream_index = upstream;
+  record.route_counts = worker.routes[route].load();
+  record.upstream_counts = worker.upstreams[upstream].load();
   record.upstream = "app";
   record.status = 200;
   record.bytes_sent = 1000;
@@ -76,8 +76,8 @@ TEST(MetricsRegistry, SumsOverWorkers) {
   MetricsRegistry registry(2, {});
   const auto route = registry.route_slot("app");
   const auto upstream = registry.upstream_slot("app");
-  proxy::observe(registry.worker(0), example(route, upstream));
-  proxy::observe(registry.worker(1), example(route, upstream));
+  proxy::observe(registry.worker(0), example(registry.worker(0), route, upstream));
+  proxy::observe(registry.worker(1), example(registry.worker(1), route, upstream));
   registry.worker(0).connections_active.add(5);
   registry.worker(1).connections_active.add(2);
   // A gauge may go down on another worker than it went up on; only the sum means something.
@@ -95,7 +95,7 @@ TEST(MetricsRegistry, SumsOverWorkers) {
 TEST(Prometheus, RendersCountersHistogramsAndEscapes) {
   MetricsRegistry registry(1, WallTime{1'767'323'045'000'000});
   const auto route = registry.route_slot("a\"b\\c\nd");
-  auto record = example(route, registry.upstream_slot("app"));
+  auto record = example(registry.worker(0), route, registry.upstream_slot("app"));
   proxy::observe(registry.worker(0), record);
   record.duration = Micros{20'000'000};
   record.cause = Cause::upstream_truncated;
@@ -192,7 +192,7 @@ TEST(Prometheus, TheDocumentationHasTheSameRows) {
 
 TEST(StatusJson, SaysWhatAnOperatorAsks) {
   MetricsRegistry registry(2, WallTime{1'767'323'045'000'000});
-  auto record = example(registry.route_slot("web"), registry.upstream_slot("app"));
+  auto record = example(registry.worker(0), registry.route_slot("web"), registry.upstream_slot("app"));
   proxy::observe(registry.worker(1), record);
   registry.worker(1).connections_active.add(4);
   const auto json = status_json(registry.snapshot(), example_process());

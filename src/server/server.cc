@@ -24,6 +24,8 @@ namespace {
 
 constexpr std::uint64_t kDescriptorsKept = 128;  // for listeners, logs, pipes, configuration
 
+constexpr Millis kFirstAnswers{1000};
+
 std::string errno_text(int error) { return std::strerror(error); }
 
 Result<io::SocketAddress> listen_address(const config::Address& address) {
@@ -75,9 +77,21 @@ std::size_t worker_count(const config::Config& config) {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-// What a literal address is; nothing for a name.
-std::vector<io::SocketAddress> literal_addresses(const config::Address& address) {
-  if (address.kind == config::Address::Kind::name) return {};
+std::vector<io::SocketAddress> with_port(std::vector<io::SocketAddress> addresses,
+                                         std::uint16_t port) {
+  for (io::SocketAddress& address : addresses) address.set_port(port);
+  return addresses;
+}
+
+// What an address is known to be: itself, or what the resolver has found so far.
+std::vector<io::SocketAddress> known_addresses(
+    const config::Address& address,
+    const std::map<std::string, std::vector<io::SocketAddress>>& resolved) {
+  if (address.kind == config::Address::Kind::name) {
+    const auto found = resolved.find(address.host);
+    if (found == resolved.end()) return {};
+    return with_port(found->second, address.port);
+  }
   const Result<io::SocketAddress> result = listen_address(address);
   return result ? std::vector{*result} : std::vector<io::SocketAddress>{};
 }
@@ -137,6 +151,7 @@ std::optional<std::string> Server::start() {
   for (Worker* worker : all) {
     worker->start(all, [this] { control_->loop().post([this] { worker_ended(); }); });
   }
+  await_names();
   publish(make_plan(config_, opened), opened);
   return std::nullopt;
 }
@@ -232,7 +247,7 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
     plan->upstream_slots.push_back(metrics_->upstream_slot(upstream.name));
     auto& servers = plan->addresses.emplace_back();
     for (const config::Server& server : upstream.servers) {
-      servers.push_back(literal_addresses(server.address));
+      servers.push_back(known_addresses(server.address, resolved_));
     }
   }
   for (const std::vector<Listening>* list : {&std::as_const(listening_), &opened}) {
@@ -312,10 +327,75 @@ Reloaded Server::reload() {
   }
   set_diagnostics_level(config->log_level);
   publish(make_plan(config, opened), opened);
+  watch_names();
   metrics_->reloaded(MetricsRegistry::Reload::succeeded, io::wall_now());
   log_info("reloaded: {} routes, {} upstreams, {} listeners", config->routes.size(),
            config->upstreams.size(), config->listens.size());
   return {true, text + "reloaded\n"};
+}
+
+void Server::watch_names() {
+  std::map<std::string, io::Resolver::WatchId> kept;
+  for (const config::Upstream& upstream : config_->upstreams) {
+    for (const config::Server& server : upstream.servers) {
+      const std::string& name = server.address.host;
+      if (server.address.kind != config::Address::Kind::name || kept.contains(name)) continue;
+      if (const auto old = watches_.find(name); old != watches_.end()) {
+        kept.insert(*old);
+        continue;
+      }
+      if (resolver_ == nullptr) {
+        Result<std::unique_ptr<io::Resolver>> made = io::make_resolver();
+        if (!made) {
+          log_error("names cannot be resolved: {}", io::describe(made.error()));
+          return;
+        }
+        resolver_ = std::move(*made);
+      }
+      kept[name] = resolver_->watch(name, [this, name](const io::Resolution& resolution) {
+        control_->loop().post([this, name, resolution] { resolved(name, resolution); });
+      });
+    }
+  }
+  for (const auto& [name, watch] : watches_) {
+    if (kept.contains(name)) continue;
+    resolver_->unwatch(watch);
+    resolved_.erase(name);
+  }
+  watches_ = std::move(kept);
+}
+
+// At start the first answers are worth a short wait; what does not resolve by then must not keep the
+// rest from being served.
+void Server::await_names() {
+  watch_names();
+  io::Loop& loop = control_->loop();
+  const Instant until = loop.now() + kFirstAnswers;
+  while (answered_.size() < watches_.size() && loop.now() < until) loop.turn(until);
+}
+
+void Server::resolved(const std::string& name, const io::Resolution& resolution) {
+  answered_.insert(name);
+  if (draining_) return;
+  if (resolution.error) {
+    log_warn("{} does not resolve: {}{}", name, weir::name(resolution.error->code),
+             resolution.addresses.empty() ? "" : "; its last addresses stay in use");
+  }
+  if (resolution.addresses.empty()) return;
+  resolved_[name] = resolution.addresses;
+  for (const config::Upstream& upstream : config_->upstreams) {
+    for (std::size_t i = 0; i < upstream.servers.size(); ++i) {
+      const config::Address& address = upstream.servers[i].address;
+      if (address.kind != config::Address::Kind::name || address.host != name) continue;
+      for (const auto& worker : workers_) {
+        Worker* target = worker.get();
+        target->loop().post([target, upstream = upstream.name, i,
+                             addresses = with_port(resolution.addresses, address.port)] {
+          target->set_addresses(upstream, i, addresses);
+        });
+      }
+    }
+  }
 }
 
 std::uint16_t Server::first_port() const {
@@ -338,6 +418,7 @@ int Server::run() {
   control_->on_turn = [this] { look_at_signals(); };
   control_->run();
   uninstall_signals();
+  resolver_.reset();
   for (const auto& worker : workers_) worker->join();
   remove_socket_files();
   log_->stop();
