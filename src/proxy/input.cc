@@ -30,7 +30,7 @@ void Input::unpin() {
 
 void Input::arm(std::size_t size) {
   if (state_ != State::idle || !rest_.empty()) return;
-  begin(size, Millis(0), Keep::no);
+  start(size, Millis(0));  // what was given out of the last buffer may still be looked at
   if (state_ == State::arrived && watcher_ != nullptr) watch(watcher_);
 }
 
@@ -58,7 +58,11 @@ bool Input::begin(std::size_t size, Millis stall, Keep keep) {
     return false;
   }
   if (keep == Keep::no) chunk_ = io::Chunk();  // a connection that waits holds no buffer
-  window = keep == Keep::yes ? kWindowHead : size;
+  return start(keep == Keep::yes ? kWindowHead : size, stall);
+}
+
+bool Input::start(std::size_t size, Millis stall) {
+  window = size;
   callback = [](io::Op& self) { static_cast<Input&>(static_cast<RecvOp&>(self)).on_complete(); };
   state_ = State::armed;
   if (!stream_.start_recv(*this, stall)) return false;

@@ -80,6 +80,7 @@ class Input : private io::RecvOp {
 
   [[nodiscard]] bool over() const { return !result || result->empty(); }
   bool begin(std::size_t window, Millis stall, Keep keep);
+  bool start(std::size_t window, Millis stall);
   Result<bool> take(std::size_t size_max, Keep keep);
   Result<bool> append(io::Chunk piece, std::size_t size_max);
   void on_complete();
