@@ -19,19 +19,21 @@ constexpr Option kAccessLog{"--access-log", 0, Value::log_target, "TARGET",
 constexpr Option kAdmin{"--admin", 0, Value::text, "ADDRESS", "address of the admin socket"};
 constexpr Option kListen{"--listen", 0, Value::text, "ADDRESS",
                          "where to listen; :8080 by default"};
-constexpr Option kPrint{"--print", 0, Value::none, "", "print the configuration as Weir understands it"};
+constexpr Option kPrint{"--print", 0, Value::none, "",
+                        "print the configuration as Weir understands it"};
 constexpr Option kPrintAll{"--print-all", 0, Value::none, "", "the same with every default"};
 constexpr Option kSchema{"--schema", 0, Value::none, "", "print the JSON schema for editors"};
 constexpr Option kSettings{"--settings", 0, Value::none, "", "print the reference of all settings"};
 constexpr Option kJson{"--json", 0, Value::none, "", "print the JSON as it came"};
 
-constexpr auto kRun = std::to_array<Option>({kConfig, kIo, kWorkers, kLogLevel, kAccessLog, kAdmin});
+constexpr auto kRun =
+    std::to_array<Option>({kConfig, kIo, kWorkers, kLogLevel, kAccessLog, kAdmin});
 constexpr auto kProxy = std::to_array<Option>({kIo, kWorkers, kLogLevel, kAccessLog, kAdmin});
-constexpr auto kDemo = std::to_array<Option>({kListen, kIo, kWorkers, kLogLevel, kAccessLog, kAdmin});
+constexpr auto kDemo =
+    std::to_array<Option>({kListen, kIo, kWorkers, kLogLevel, kAccessLog, kAdmin});
 constexpr auto kAsk = std::to_array<Option>({kConfig, kAdmin});
 constexpr auto kStatus = std::to_array<Option>({kConfig, kAdmin, kJson});
-constexpr auto kCheck =
-    std::to_array<Option>({kConfig, kPrint, kPrintAll, kSchema, kSettings});
+constexpr auto kCheck = std::to_array<Option>({kConfig, kPrint, kPrintAll, kSchema, kSettings});
 
 constexpr auto kCommands = std::to_array<Command>({
     {"run", "[FILE]", Value::file, "run in the foreground with a configuration file", kRun},

@@ -34,10 +34,10 @@ std::string example() {
   process.usage.resident_bytes = 11 << 20;
   process.listens = {":8080"};
   process.upstreams = {{.name = "app",
-                        .servers = {{.name = "127.0.0.1:3000",
+                        .servers = {{.name = "a:80",
                                      .up = false,
                                      .failures = 3,
-                                     .last_error = "upstream_refused",
+                                     .last_error = "no_route",
                                      .retry_in_ms = 2500}}}};
   return server::status_json(registry.snapshot(), process).dump();
 }
@@ -57,9 +57,9 @@ WORKER  CONNECTIONS  REQUESTS  TUNNELS  ACCEPTED  REFUSED
 ROUTE  REQUESTS  2xx  3xx  4xx  5xx  BROKEN   IN      OUT
 web           1    0    0    0    1       0  0 B  1.5 KiB
 
-UPSTREAM          REQUESTS  ACTIVE  IDLE  CONNECTS  FAILED  REUSED  RETRIES  STATE
-app                      1       0     0         0       0       0        0
-  127.0.0.1:3000                 0     0                 3                   DOWN (upstream_refused, again in 2.5 s)
+UPSTREAM  REQUESTS  ACTIVE  IDLE  CONNECTS  FAILED  REUSED  RETRIES  STATE
+app              1       0     0         0       0       0        0
+  a:80                   0     0                 3                   DOWN (no_route, again in 2.5 s)
 
 CAUSE             EXCHANGES
 upstream_refused          1

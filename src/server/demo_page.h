@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The page of `weir demo`: demo_page.html, embedded by cmake/embed.cmake. It needs nothing but these
-// paths of the demo's origin:
+// The page of `weir demo`: demo_page.html, embedded by cmake/embed.cmake. It needs nothing but
+// these paths of the demo's origin:
 //
 //     GET  /demo/headers        {"method", "target", "headers": [[name, value], …]} as they arrived
 //     GET  /demo/bytes/N        N bytes with Content-Length
