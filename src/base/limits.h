@@ -50,8 +50,8 @@ inline constexpr unsigned kRingBuffers = 64;
 
 // After an error response: what is still read of the request, so that the client sees the response
 // and not a reset. RFC 9112 section 9.6.
-inline constexpr std::size_t kLingerBytesMax = 1_MiB;
-inline constexpr int kLingerMillis = 2000;
+inline constexpr std::size_t kLingerBytesMax = 256_MiB;
+inline constexpr int kLingerMillis = 5000;
 
 // The access log: lines gathered per worker, and as much again that the writer is writing.
 inline constexpr std::size_t kLogBufferSize = 1_MiB;

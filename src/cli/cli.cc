@@ -2,12 +2,14 @@
 #include "cli/cli.h"
 
 #include <fmt/format.h>
+#include <re2/re2.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -193,6 +195,19 @@ int check(const Options& options) {
   return kGood;
 }
 
+// The admin address in a file that cannot be loaded: a reload of a broken file has to reach the running
+// Weir all the same.
+std::optional<std::string> admin_line(const std::string& path) {
+  static const re2::RE2 kLine(R"(\s*admin\s*=\s*["']([^"']+)["'].*)");
+  std::ifstream file(path);
+  std::string line;
+  std::string address;
+  while (std::getline(file, line)) {
+    if (re2::RE2::FullMatch(line, kLine, &address) && address != "off") return address;
+  }
+  return std::nullopt;
+}
+
 // Where the running Weir is asked: as given, or as its configuration says, or the default.
 std::string admin_address(const Options& options) {
   if (!options.value("--admin").empty()) return options.value("--admin");
@@ -201,6 +216,9 @@ std::string admin_address(const Options& options) {
     const config::Loaded loaded = config::load_file(path);
     if (loaded.config != nullptr && loaded.config->admin.address) {
       return loaded.config->admin.address->text();
+    }
+    if (loaded.config == nullptr) {
+      if (const auto address = admin_line(path)) return *address;
     }
   }
   return config::default_admin_address().text();

@@ -14,6 +14,7 @@
 #include <array>
 #include <coroutine>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "async/frame_pool.h"
@@ -122,6 +123,9 @@ class Io {
   virtual bool start_readable(Socket& socket, PollOp& op) = 0;
   virtual bool start_writable(Socket& socket, PollOp& op) = 0;
   virtual bool start_accept(Socket& listener, AcceptOp& op) = 0;
+  /// One connection that is queued already; nothing when there is none. Never waits. No accept may be
+  /// under way. For the end of a listener.
+  virtual std::optional<Result<int>> accept_queued(Socket& listener, Peer& peer) = 0;
   virtual bool start_connect(ConnectOp& op) = 0;
 
   /// Ask for an early end of what is under way, with this error. The completion follows in its own

@@ -10,6 +10,7 @@
 
 #include "io/listener.h"
 #include "io/ring_backend.h"
+#include "io/listener.h"
 #include "io/system_socket.h"
 
 namespace weir::io {
@@ -265,6 +266,16 @@ bool RingIo::start_accept(Socket& base, AcceptOp& op) {
   set_reading(socket, op, RingSocket::Reads::accept);
   if (!socket.has(Request::accept)) submit_accept(socket);
   return false;
+}
+
+std::optional<Result<int>> RingIo::accept_queued(Socket& base, Peer& peer) {
+  RingSocket& socket = of(base);
+  if (socket.accepting->stashed >= 0) {
+    peer = socket.accepting->stashed_peer;
+    return Result<int>(std::exchange(socket.accepting->stashed, -1));
+  }
+  set_blocking(socket.fd, false);
+  return accept_now(socket.fd, Blocking::yes, peer);
 }
 
 bool RingIo::start_connect(ConnectOp& op) {

@@ -273,6 +273,13 @@ bool SimIo::start_accept(Socket& base, AcceptOp& op) {
   return false;
 }
 
+std::optional<Result<int>> SimIo::accept_queued(Socket& listener, Peer& peer) {
+  AcceptOp op;
+  if (!try_accept(of(listener), op)) return std::nullopt;
+  peer = op.peer;
+  return op.result;
+}
+
 bool SimIo::start_connect(ConnectOp& op) {
   const SimFaults& faults = network_.faults;
   op.socket = nullptr;

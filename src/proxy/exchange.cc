@@ -127,6 +127,8 @@ Task<> Exchange::upload(Exchange* self) {
     // The client's fault: what the server made of half a request is of no use.
     const Error error = self->upload_result_.error;
     if (error.code != Code::cancelled) self->abort_upstream(error);
+  } else if (self->upload_result_.error.code == Code::timed_out) {
+    self->abort_upstream(self->upload_result_.error.as(Cause::upstream_write_timeout));
   } else {
     self->lease_->request_sent();  // a writer that failed: the server may have answered already
   }
@@ -170,10 +172,6 @@ Error Exchange::head_fault(Error error) {
   lease_fault_ = gone && lease_->reused() && !lease_->head_started() ? LeaseFault::kept_connection
                                                                      : LeaseFault::server;
   if (aborted_.where != nullptr) return aborted_;
-  if (upload_done_ && upload_result_.failed == Pumped::Side::writer &&
-      upload_result_.error.code == Code::timed_out) {
-    return error.as(Cause::upstream_write_timeout);
-  }
   if (error.cause != Cause::none) return error;
   switch (error.code) {
     case Code::timed_out: return error.as(Cause::upstream_head_timeout);

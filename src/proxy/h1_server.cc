@@ -61,6 +61,10 @@ Task<H1Server::Next> H1Server::read_request() {
   request_.reset(new H1Request(stream_, input_, context_));
   const Next head = co_await read_rest_of_head(begun);
   if (head == Next::end) co_return Next::end;
+  if (turned_away_ != Cause::none) {
+    co_await refuse(turned_away_, begun);
+    co_return Next::end;
+  }
   co_await handle_request(begun);
   co_return Next::request;
 }

@@ -104,7 +104,7 @@ Server::Server(std::shared_ptr<const config::Config> config, Load load)
       load_(std::move(load)) {}
 
 Server::~Server() {
-  for (const Listening& listening : listening_) io::close_descriptor(listening.fd);
+  for (const Listening& listening : listening_) close_listening(listening);
 }
 
 std::string_view Server::backend_name() const { return control_->loop().io().name(); }
@@ -119,8 +119,8 @@ std::optional<std::string> Server::start() {
   metrics_ = std::make_unique<MetricsRegistry>(count, started_);
   start_diagnostics(config_->log_level);
   log_info("{}", selected->why);
-  std::vector<Listening> opened;
-  if (auto problem = open_listeners(*config_, opened)) return problem;
+  Listeners listeners;
+  if (auto problem = open_listeners(*config_, listeners)) return problem;
   int admin_fd = -1;
   open_admin(admin_fd);
   log_ = std::make_unique<LogWriter>(LogTarget(config_->access_log.to));
@@ -152,7 +152,7 @@ std::optional<std::string> Server::start() {
     worker->start(all, [this] { control_->loop().post([this] { worker_ended(); }); });
   }
   await_names();
-  publish(make_plan(config_, opened), opened);
+  publish(make_plan(config_, listeners), listeners);
   return std::nullopt;
 }
 
@@ -184,27 +184,25 @@ void Server::open_admin(int& fd) {
   log_info("admin interface on {}", io::SocketAddress::of_socket(fd).text());
 }
 
-void Server::remove_socket_files() const {
-  const auto remove = [](const config::Address& address) {
-    if (address.kind == config::Address::Kind::unix_path) ::unlink(address.path.c_str());
-  };
-  for (const Listening& listening : listening_) remove(listening.settings.address);
-  if (config_->admin.address) remove(*config_->admin.address);
-}
-
 // Opens what `config` listens on and is not open yet. On failure nothing of it stays open.
 std::optional<std::string> Server::open_listeners(const config::Config& config,
-                                                  std::vector<Listening>& opened) {
+                                                  Listeners& listeners) {
+  std::vector<Listening> free = listening_;
   for (const config::Listen& listen : config.listens) {
     const auto same = [&](const Listening& old) { return old.settings.address == listen.address; };
-    if (std::ranges::any_of(listening_, same)) continue;
+    const auto old = std::ranges::find_if(free, same);
+    if (old != free.end()) {
+      listeners.all.push_back({old->id, old->fd, listen});
+      free.erase(old);  // two listeners with port 0 have the same address and are two
+      continue;
+    }
     const Result<int> fd = listen_any(listen);
     if (!fd) {
-      for (const Listening& other : opened) io::close_descriptor(other.fd);
-      opened.clear();
+      for (const Listening& other : listeners.opened) io::close_descriptor(other.fd);
       return bind_failure(listen, fd.error());
     }
-    opened.push_back({next_listener_++, *fd, listen});
+    listeners.opened.push_back({next_listener_++, *fd, listen});
+    listeners.all.push_back(listeners.opened.back());
   }
   return std::nullopt;
 }
@@ -235,7 +233,7 @@ std::optional<std::string> Server::drop_privileges() const {
 }
 
 std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Config> config,
-                                              const std::vector<Listening>& opened) {
+                                              const Listeners& listeners) {
   auto plan = std::make_shared<Plan>();
   plan->config = config;
   plan->router = std::make_shared<proxy::Router>(*config);
@@ -250,22 +248,17 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
       servers.push_back(known_addresses(server.address, resolved_));
     }
   }
-  for (const std::vector<Listening>* list : {&std::as_const(listening_), &opened}) {
-    for (const Listening& listening : *list) {
-      for (std::size_t i = 0; i < config->listens.size(); ++i) {
-        const config::Listen& listen = config->listens[i];
-        if (!(listen.address == listening.settings.address)) continue;
-        const bool tcp = !listen.tcp_upstream.empty();
-        plan->services[listening.id] = {tcp ? Service::Kind::tcp : Service::Kind::http, i, nullptr};
-      }
-    }
+  for (std::size_t i = 0; i < listeners.all.size(); ++i) {
+    const bool tcp = !listeners.all[i].settings.tcp_upstream.empty();
+    plan->services[listeners.all[i].id] = {tcp ? Service::Kind::tcp : Service::Kind::http, i,
+                                           nullptr};
   }
   return plan;
 }
 
 // Hands the plan to all workers and waits until each has taken it over, so that after a reload has been
 // reported no new exchange runs by the old configuration.
-void Server::publish(const std::shared_ptr<const Plan>& plan, const std::vector<Listening>& opened) {
+void Server::publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners) {
   plan_ = plan;
   config_ = plan->config;
   control_->apply_settings(plan);
@@ -282,7 +275,7 @@ void Server::publish(const std::shared_ptr<const Plan>& plan, const std::vector<
       target->set_connections_max(connections);
       target->loop().chunks.set_budget(plan->config->limits.memory / workers_.size());
       target->apply(plan);
-      for (const Listening& listening : opened) {
+      for (const Listening& listening : listeners.opened) {
         if (const Result<int> fd = io::duplicate(listening.fd); fd) {
           target->listen(listening.id, *fd, plan->services.at(listening.id));
         }
@@ -291,18 +284,22 @@ void Server::publish(const std::shared_ptr<const Plan>& plan, const std::vector<
     });
   }
   done.wait();
-  std::erase_if(listening_, [&](const Listening& old) {
-    if (plan->services.contains(old.id)) return false;
+  for (const Listening& old : listening_) {
+    if (plan->services.contains(old.id)) continue;
     log_info("no longer listening on {}", old.settings.address.text());
-    io::close_descriptor(old.fd);
-    return true;
-  });
-  for (const Listening& listening : opened) {
-    const io::SocketAddress bound = io::SocketAddress::of_socket(listening.fd);
-    log_info("listening on {}{}", bound.text(),
-             listening.settings.tcp_upstream.empty() ? "" : " (tcp)");
-    listening_.push_back(listening);
+    close_listening(old);
   }
+  listening_ = listeners.all;
+  for (const Listening& listening : listeners.opened) {
+    log_info("listening on {}{}", io::SocketAddress::of_socket(listening.fd).text(),
+             listening.settings.tcp_upstream.empty() ? "" : " (tcp)");
+  }
+}
+
+void Server::close_listening(const Listening& listening) {
+  io::close_descriptor(listening.fd);
+  const config::Address& address = listening.settings.address;
+  if (address.kind == config::Address::Kind::unix_path) ::unlink(address.path.c_str());
 }
 
 Reloaded Server::reload() {
@@ -310,9 +307,9 @@ Reloaded Server::reload() {
   if (!load_) return {false, "there is no configuration file to reload"};
   std::string text;
   std::shared_ptr<const config::Config> config = load_(text);
-  std::vector<Listening> opened;
+  Listeners listeners;
   if (config != nullptr) {
-    if (auto problem = open_listeners(*config, opened)) {
+    if (auto problem = open_listeners(*config, listeners)) {
       text += *problem;
       config = nullptr;
     }
@@ -326,7 +323,7 @@ Reloaded Server::reload() {
     log_->set_target(LogTarget(config->access_log.to));
   }
   set_diagnostics_level(config->log_level);
-  publish(make_plan(config, opened), opened);
+  publish(make_plan(config, listeners), listeners);
   watch_names();
   metrics_->reloaded(MetricsRegistry::Reload::succeeded, io::wall_now());
   log_info("reloaded: {} routes, {} upstreams, {} listeners", config->routes.size(),
@@ -420,7 +417,10 @@ int Server::run() {
   uninstall_signals();
   resolver_.reset();
   for (const auto& worker : workers_) worker->join();
-  remove_socket_files();
+  if (config_->admin.address &&
+      config_->admin.address->kind == config::Address::Kind::unix_path) {
+    ::unlink(config_->admin.address->path.c_str());
+  }
   log_->stop();
   log_info("stopped");
   stop_diagnostics();
@@ -477,6 +477,9 @@ void Server::stop() {
     Worker* target = worker.get();
     target->loop().post([target] { target->drain(); });
   }
+  // The workers accept what is queued before they close their own descriptors.
+  for (const Listening& listening : listening_) close_listening(listening);
+  listening_.clear();
   control_->loop().timers().arm(*this, control_->loop().now() + bound);
 }
 

@@ -57,16 +57,21 @@ class Server : private io::Timer {
                                         proxy::Handler& handler);
 
  private:
+  /// A listening socket that is open.
   struct Listening {
     int id = 0;
     int fd = -1;
     config::Listen settings;
   };
-  std::optional<std::string> open_listeners(const config::Config& config,
-                                            std::vector<Listening>& opened);
+  /// The listening sockets of a configuration, in its order; some of them open already.
+  struct Listeners {
+    std::vector<Listening> all;
+    std::vector<Listening> opened;  ///< of these, the new ones
+  };
+  std::optional<std::string> open_listeners(const config::Config& config, Listeners& listeners);
   std::shared_ptr<const Plan> make_plan(std::shared_ptr<const config::Config> config,
-                                        const std::vector<Listening>& opened);
-  void publish(const std::shared_ptr<const Plan>& plan, const std::vector<Listening>& opened);
+                                        const Listeners& listeners);
+  void publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners);
   std::optional<std::string> drop_privileges() const;
   void raise_descriptor_limit();
   void open_admin(int& fd);
@@ -74,7 +79,7 @@ class Server : private io::Timer {
   void watch_names();
   void await_names();
   void resolved(const std::string& name, const io::Resolution& resolution);
-  void remove_socket_files() const;
+  static void close_listening(const Listening& listening);
   void look_at_signals();
   void end_drain();
   void worker_ended();

@@ -17,6 +17,8 @@ namespace {
 // A worker keeps a connection that it has accepted unless another one is clearly less busy.
 constexpr std::uint64_t kHandOffAhead = 2;
 constexpr Millis kAcceptPause{100};
+// Beyond limits.connections so many are told so with a response; further ones are closed.
+constexpr std::uint64_t kTurnedAwayMax = 64;
 constexpr Error kShed{Code::no_descriptors, Cause::overload_connections, 0, "shed"};
 constexpr Error kStopped{Code::cancelled, Cause::cancelled, 0, "stop"};
 
@@ -187,6 +189,12 @@ Task<> Worker::accept_loop(Worker* self, Listener* listener) {
     }
   }
   if (listener->socket != nullptr) {
+    // Who has connected before the end is served: closing would reset what is queued.
+    io::Peer peer;
+    while (auto queued = self->loop_.io().accept_queued(*listener->socket, peer)) {
+      if (!*queued) break;
+      self->accepted(**queued, peer, *listener);
+    }
     self->loop_.io().close(*listener->socket);
     listener->socket = nullptr;
   }
@@ -198,15 +206,19 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
   for (const Worker* worker : all_) total += worker->connections();
   if (connections_max_ > 0 && total >= connections_max_ && !shed_idle()) {
     metrics_.connections_refused.add();
-    metrics_.causes[static_cast<std::size_t>(Cause::overload_connections)].add();
-    io::close_descriptor(fd);
+    if (total < connections_max_ + kTurnedAwayMax && listener.service.kind == Service::Kind::http) {
+      adopt(fd, peer, listener.id, Admit::turn_away);
+    } else {
+      metrics_.causes[static_cast<std::size_t>(Cause::overload_connections)].add();
+      io::close_descriptor(fd);
+    }
     return;
   }
   Worker& target = least_loaded();
   if (&target == this) {
-    adopt(fd, peer, listener.id);
+    adopt(fd, peer, listener.id, Admit::yes);
   } else {
-    target.loop().post([&target, fd, peer, id = listener.id] { target.adopt(fd, peer, id); });
+    target.loop().post([&target, fd, peer, id = listener.id] { target.adopt(fd, peer, id, Admit::yes); });
   }
 }
 
@@ -229,7 +241,7 @@ bool Worker::shed_idle() {
   return true;
 }
 
-void Worker::adopt(int fd, const io::Peer& peer, int id) {
+void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
   const auto found = listeners_.find(id);
   const Service service = found == listeners_.end() ? Service{} : found->second->service;
   io::Socket* socket = loop_.io().adopt(fd);
@@ -238,7 +250,9 @@ void Worker::adopt(int fd, const io::Peer& peer, int id) {
     const auto& upstream = context_->snapshot->tcp_upstreams[service.listen_index];
     connection = new proxy::TcpSession(*context_, socket, peer, upstream);
   } else {
-    connection = new proxy::H1Server(*context_, socket, peer, service.handler);
+    auto* server = new proxy::H1Server(*context_, socket, peer, service.handler);
+    if (admit == Admit::turn_away) server->turn_away(Cause::overload_connections);
+    connection = server;
   }
   connections_.push_back(*connection);
   if (draining_) connection->drain();

@@ -83,7 +83,8 @@ class Worker {
   /// What is known of the servers here.
   [[nodiscard]] std::vector<UpstreamStatus> upstream_status() const;
   /// Serves a connection that another worker has accepted.
-  void adopt(int fd, const io::Peer& peer, int listener);
+  enum class Admit : std::uint8_t { yes, turn_away };
+  void adopt(int fd, const io::Peer& peer, int listener, Admit admit);
 
   /// Called at the end of each turn; set before run().
   std::function<void()> on_turn;
