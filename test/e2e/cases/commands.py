@@ -85,7 +85,7 @@ class Commands(Case):
 
     @once
     def test_explain_unknown(self):
-        self.assertIn("upstream_refused", self.call("explain", "upstream_refusd", code=2))
+        self.assertIn("upstream_refused", self.call("explain", "upstream_refusd", code=1))
 
     @once
     def test_unknown_command(self):

@@ -179,12 +179,21 @@ class Requests(Case):
         self.check(make, ["chunked", "length"])  # a proxy that has all of it may do either
 
     def test_chunked_in_tiny_chunks_with_extensions(self):
-        body = b"".join(b"1;x=%d\r\n%c\r\n" % (n, 97 + n % 26) for n in range(3000)) + b"0\r\n\r\n"
+        body = b"".join(b"1;x=%d\r\n%c\r\n" % (n, 97 + n % 26) for n in range(500)) + b"0\r\n\r\n"
         origin, weir = self.proxied(scripts.report)
         client = self.client(weir)
         client.send(request("/", "Transfer-Encoding: chunked", method="POST") + body)
         self.assertEqual(client.response().status, 200)
-        self.assertEqual(origin.request("/").body, bytes(97 + n % 26 for n in range(3000)))
+        self.assertEqual(origin.request("/").body, bytes(97 + n % 26 for n in range(500)))
+
+    def test_chunk_extensions_are_bounded_in_total(self):
+        """No limit on bodies counts them, so they could be sent for ever."""
+        origin, weir = self.proxied()
+        client = self.client(weir)
+        client.send(request("/", "Transfer-Encoding: chunked", method="POST"))
+        client.try_send((b"1;" + b"x" * 500 + b"\r\na\r\n") * 1000)
+        self.claim_refused(client.response("POST"), 400, "bad_chunk")
+        self.assertFalse(origin.request("/").complete)
 
     def test_trailers(self):
         origin, weir = self.proxied()

@@ -56,17 +56,17 @@ class Limits(Case):
         self.claim_refused(self.client(weir).get("/" + "a" * 100), 414, "target_too_long")
 
     def test_connections(self):
-        _, weir = self.proxied(limits={"connections": 5})
-        clients = [self.client(weir) for _ in range(5)]
+        _, weir = self.proxied(limits={"connections": 6})
+        clients = [self.client(weir) for _ in range(6)]
         for client in clients:
             self.assertEqual(client.get().status, 200)
-        sixth = self.client(weir)
-        sixth.try_send(request())
+        seventh = self.client(weir)
+        seventh.try_send(request())
         try:
-            self.claim_refused(sixth.response(), 503, "overload_connections")
+            self.claim_refused(seventh.response(), 503, "overload_connections")
         except Broken:
             pass  # closed at once, which costs least
-        self.assertTrue(sixth.closed())
+        self.assertTrue(seventh.closed())
         clients[0].close()
 
         def served():

@@ -85,8 +85,9 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()
-        self._reader.join(5)
-        self.child.stdout.close()
+        self._reader.join(1)
+        if not self._reader.is_alive():  # otherwise a grandchild still holds the pipe
+            self.child.stdout.close()
 
 
 def run(*arguments, within=60.0, stdin=None, **options):

@@ -31,6 +31,7 @@ class Nginx:
 
     def __init__(self, directory, connections=10_000):
         sock = socket.create_server(("127.0.0.1", 0), backlog=8192)
+        sock.setblocking(False)  # nginx takes it as it is
         self.address = "127.0.0.1:%d" % sock.getsockname()[1]
         self.port = sock.getsockname()[1]
         config = directory / "nginx.conf"
