@@ -8,7 +8,7 @@ import threading
 from harness.case import Case, bound
 from harness.process import run, tool
 from harness.raw import Client
-from harness.waiting import eventually
+from harness.waiting import closed_port, eventually
 
 
 class Server:
@@ -121,9 +121,8 @@ class Tcp(Case):
         self.assertTrue(self.client(weir).send(b"x").closed())
 
     def test_refused_server(self):
-        server = self.kept(Server(echo))
-        server.end()
-        weir = self.weir(server.address, listen=[{"address": "127.0.0.1:0",
+        _reserved, address = closed_port()
+        weir = self.weir(address, listen=[{"address": "127.0.0.1:0",
                                                   "tcp": {"upstream": "app"}}], route=None)
         self.assertTrue(self.client(weir).closed())
         self.assertEqual(weir.logged(1)[0]["cause"], "upstream_refused")

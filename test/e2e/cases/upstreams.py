@@ -9,15 +9,8 @@ import threading
 
 from harness.case import Case
 from harness.raw import Client, request
-from harness.waiting import eventually
+from harness.waiting import closed_port, eventually
 from origins import scripts
-
-
-def closed_port():
-    """A port where nothing listens, kept reserved until the returned socket is closed."""
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    return sock, f"127.0.0.1:{sock.getsockname()[1]}"
 
 
 class Balance(Case):

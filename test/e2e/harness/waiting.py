@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for a condition, with a deadline. Nothing in this suite sleeps for a fixed time."""
 
+import socket
 import threading
 import time
 
@@ -21,3 +22,10 @@ def eventually(condition, what, within=10.0):
             raise AssertionError(f"not within {within} s: {text}")
         _pause.wait(interval)
         interval = min(interval * 1.5, 0.05)
+
+
+def closed_port():
+    """A port where nothing listens, kept reserved until the returned socket is closed."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock, f"127.0.0.1:{sock.getsockname()[1]}"
