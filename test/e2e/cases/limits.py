@@ -77,6 +77,15 @@ class Limits(Case):
                     return False
         eventually(served, "an idle connection makes room")
 
+    def test_idle_connection_makes_room(self):
+        _, weir = self.proxied(limits={"connections": 4})
+        clients = [self.client(weir) for _ in range(4)]
+        for client in clients:
+            self.assertEqual(client.get().status, 200)
+        fifth = self.client(weir)
+        self.assertEqual(fifth.get().status, 200)
+        eventually(lambda: weir.status()["total"]["connections_active"] <= 4, "one idle is closed")
+
     def test_limits_change_with_a_reload(self):
         origin, weir = self.proxied(scripts.echo())
         client = self.client(weir)

@@ -37,6 +37,10 @@ class Server:
         sock.close()
 
     def end(self):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept
+        except OSError:
+            pass
         self.listener.close()
 
 
