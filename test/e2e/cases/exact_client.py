@@ -139,6 +139,17 @@ class Stalling(Case):
         origin.await_gate("gone")
         self.assertEqual(weir.logged_one("/long")["cause"], "client_write_timeout")
 
+    def test_slow_but_moving_reader_is_not_cut(self):
+        """The kernel may report room only after a third of a large send buffer has left, long after
+        the bound; the bytes that leave it all the time are no stall."""
+        origin, weir = self.proxied(scripts.endless, timeouts={"client_write": "2s"})
+        client = self.client(weir, receive_buffer=65536).send(request("/long"))
+        self.assertEqual(client.head().status, 200)
+        for number in range(80):
+            origin.gate(f"never{number}").wait(0.1)
+            client.stream.exactly(20_000)
+        self.assertEqual(weir.log(), [], "the exchange goes on")
+
     def test_idle_connection_is_closed_silently(self):
         _, weir = self.proxied(timeouts={"client_idle": "200ms", "client_head": "200ms"})
         self.assertTrue(self.client(weir).closed(), "no 408 on a connection that never asked")

@@ -34,11 +34,15 @@ class Response:
 class Client:
     """One connection to `target`: a port on 127.0.0.1, a (host, port), or a unix socket's path."""
 
-    def __init__(self, target, timeout=20.0):
+    def __init__(self, target, timeout=20.0, receive_buffer=None):
         if isinstance(target, int):
             target = ("127.0.0.1", target)
         if isinstance(target, tuple):
-            self.sock = socket.create_connection(target, timeout)
+            self.sock = socket.socket(socket.AF_INET6 if ":" in target[0] else socket.AF_INET)
+            self.sock.settimeout(timeout)
+            if receive_buffer:  # must be known before the handshake
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            self.sock.connect(target)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self.sock = socket.socket(socket.AF_UNIX)
