@@ -50,6 +50,9 @@ class EpollIo final : public Io {
   Socket* adopt(int fd) override;
   Socket* adopt_listener(int fd) override;
   void close(Socket& socket) override;
+  [[nodiscard]] std::uint64_t unacknowledged(const Socket& socket) const override {
+    return bytes_in_send_queue(socket.fd);
+  }
   void reset_on_close(Socket& socket) override { set_reset_on_close(socket.fd); }
   void shutdown_write(Socket& socket) override { ::shutdown(socket.fd, SHUT_WR); }
 

@@ -113,6 +113,9 @@ class Io {
   /// Closes the socket. A receive that is under way is forgotten without completion (its owner is
   /// the caller); a send must not be under way.
   virtual void close(Socket& socket) = 0;
+  /// Bytes that were sent and that the peer has not acknowledged yet. A slow reader may leave the socket
+  /// unwritable for long although it reads all the time; this is how it is told from one that stopped.
+  [[nodiscard]] virtual std::uint64_t unacknowledged(const Socket& socket) const = 0;
   /// Makes close() reset the connection (RST), so that the peer cannot take it for a proper end.
   virtual void reset_on_close(Socket& socket) = 0;
   /// Ends our direction (FIN) behind what was sent.

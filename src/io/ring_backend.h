@@ -73,6 +73,7 @@ class RingIo final : public Io {
   Socket* adopt(int fd) override;
   Socket* adopt_listener(int fd) override;
   void close(Socket& socket) override;
+  [[nodiscard]] std::uint64_t unacknowledged(const Socket& socket) const override;
   void reset_on_close(Socket& socket) override;
   void shutdown_write(Socket& socket) override;
 

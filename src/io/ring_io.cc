@@ -96,6 +96,10 @@ void RingIo::stop_waiting_for_memory(RingSocket& socket) {
   loop_.chunks.offer();
 }
 
+std::uint64_t RingIo::unacknowledged(const Socket& socket) const {
+  return bytes_in_send_queue(socket.fd);
+}
+
 void RingIo::reset_on_close(Socket& socket) { set_reset_on_close(socket.fd); }
 void RingIo::shutdown_write(Socket& socket) { ::shutdown(socket.fd, SHUT_WR); }
 

@@ -72,6 +72,8 @@ class SimIo final : public Io {
   Socket* adopt(int fd) override;
   Socket* adopt_listener(int fd) override;
   void close(Socket& socket) override;
+  // The simulated network accepts bytes as the peer takes them: what is not accepted has not moved.
+  [[nodiscard]] std::uint64_t unacknowledged(const Socket&) const override { return 0; }
   void reset_on_close(Socket& socket) override { of(socket).reset_on_close = true; }
   void shutdown_write(Socket& socket) override;
 

@@ -43,6 +43,9 @@ std::optional<Result<int>> accept_now(int fd, Blocking blocking, Peer& peer);
 /// Whether an accept failed for one connection only, so that the next may do.
 bool transient_accept_error(int error);
 
+/// SIOCOUTQ: bytes sent and not acknowledged by the peer.
+std::uint64_t bytes_in_send_queue(int fd);
+
 /// SO_LINGER with zero time.
 void set_reset_on_close(int fd);
 

@@ -2,6 +2,7 @@
 #include "io/tcp_stream.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace weir::io {
 
@@ -46,9 +47,7 @@ bool TcpStream::start_send(SendOp& op, Millis stall) {
   }
   socket_->sent_at = loop_->now();
   if (loop_->io().start_send(*socket_, op)) return true;
-  send_stall_ = stall;
-  send_deadline_ = deadline_after(stall);
-  arm(send_deadline_);
+  await_send(stall);
   return false;
 }
 
@@ -58,20 +57,40 @@ bool TcpStream::start_poll(PollOp& op, Millis stall, Direction direction) {
     op.result = fail(cancelled_);
     return true;
   }
-  const Instant deadline = deadline_after(stall);
   if (direction == Direction::read) {
     recv_deadline_ = kNever;
     if (loop_->io().start_readable(*socket_, op)) return true;
-    recv_deadline_ = deadline;
+    set_recv_deadline(stall);
   } else {
       send_deadline_ = kNever;
     if (loop_->io().start_writable(*socket_, op)) return true;
     socket_->sent_at = loop_->now();
-    send_stall_ = stall;
-    send_deadline_ = deadline;
+    await_send(stall);
   }
-  arm(deadline);
   return false;
+}
+
+// A socket becomes writable again only when a good part of its buffer has left, which may take a slow
+// reader longer than any deadline. So the deadline is looked at in quarters, and bytes that the peer
+// acknowledged in between count as movement.
+void TcpStream::await_send(Millis stall) {
+  send_stall_ = stall;
+  unacknowledged_ = std::numeric_limits<std::uint64_t>::max();
+  send_deadline_ = deadline_after(stall.count() <= 0 ? stall : stall / 4 + Millis(1));
+  arm(send_deadline_);
+}
+
+void TcpStream::check_send(Instant now) {
+  const std::uint64_t left = loop_->io().unacknowledged(*socket_);
+  const bool first = unacknowledged_ == std::numeric_limits<std::uint64_t>::max();
+  if (!first && left < unacknowledged_) socket_->sent_at = now;
+  unacknowledged_ = left;
+  if (now - socket_->sent_at < send_stall_) {
+    send_deadline_ = now + send_stall_ / 4 + Millis(1);
+    return;
+  }
+  send_deadline_ = kNever;
+  loop_->io().cancel_send(*socket_, Error{Code::timed_out, Cause::none, 0, "send"});
 }
 
 void TcpStream::on_timer() {
@@ -82,14 +101,7 @@ void TcpStream::on_timer() {
     recv_deadline_ = kNever;
     loop_->io().cancel_recv(*socket_, Error{Code::timed_out, Cause::none, 0, "recv"});
   }
-  if (send_deadline_ <= now) {
-    if (socket_->sent_at + send_stall_ > now) {
-      send_deadline_ = socket_->sent_at + send_stall_;
-    } else {
-      send_deadline_ = kNever;
-          loop_->io().cancel_send(*socket_, Error{Code::timed_out, Cause::none, 0, "send"});
-    }
-  }
+  if (send_deadline_ <= now) check_send(now);
   arm(std::min(recv_deadline_, send_deadline_));
 }
 

@@ -44,12 +44,15 @@ class TcpStream final : public Stream, private Timer {
   bool start_poll(PollOp& op, Millis stall, Direction direction);
   void arm(Instant deadline);
   void on_timer();
+  void await_send(Millis stall);
+  void check_send(Instant now);
   [[nodiscard]] Instant deadline_after(Millis stall) const;
 
   Socket* socket_;
   Instant recv_deadline_ = kNever;
   Instant send_deadline_ = kNever;
   Millis send_stall_{0};
+  std::uint64_t unacknowledged_ = 0;  // when the send's deadline was last looked at
   Error cancelled_{};  // where != nullptr: everything ends with it
 };
 
