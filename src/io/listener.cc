@@ -8,6 +8,8 @@
 
 #include <cerrno>
 
+#include "io/system_socket.h"
+
 namespace weir::io {
 namespace {
 
@@ -36,6 +38,7 @@ Result<int> listen_on(const SocketAddress& address, int backlog, unsigned unix_m
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   // "[::]:80" serves IPv4 as well.
   if (address.family() == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (!address.is_unix()) prepare_stream(fd);
   const char* path = address.is_unix() ? reinterpret_cast<const sockaddr_un*>(address.get())->sun_path
                                        : nullptr;
   if (path != nullptr && stale(address)) ::unlink(path);

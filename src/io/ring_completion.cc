@@ -118,7 +118,6 @@ void RingIo::on_accept(RingSocket& socket, int result) {
     return read_done(socket);
   }
   const Peer peer = Peer::from(accepting.address);
-  if (!peer.unix_socket) prepare_stream(result);
   if (socket.reading == nullptr) {
     accepting.stashed = result;
     accepting.stashed_peer = peer;

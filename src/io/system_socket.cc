@@ -15,6 +15,9 @@
 namespace weir::io {
 namespace {
 
+constexpr int kProbeAfterSeconds = 60;
+constexpr int kProbeEverySeconds = 15;
+
 std::int64_t clock_micros(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
@@ -29,6 +32,9 @@ WallTime wall_now() { return {clock_micros(CLOCK_REALTIME)}; }
 void prepare_stream(int fd) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kProbeAfterSeconds, sizeof kProbeAfterSeconds);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kProbeEverySeconds, sizeof kProbeEverySeconds);
 }
 
 std::optional<Received> receive_now(int fd, ChunkPool& pool, std::size_t window) {
@@ -125,7 +131,6 @@ std::optional<Result<int>> accept_now(int fd, Blocking blocking, Peer& peer) {
         ::accept4(fd, reinterpret_cast<sockaddr*>(&address), &size, flags);
     if (accepted >= 0) {
       peer = Peer::from(address);
-      if (!peer.unix_socket) prepare_stream(accepted);
       return Result<int>(accepted);
     }
     if (errno == EAGAIN) return std::nullopt;
