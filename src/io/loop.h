@@ -43,6 +43,7 @@ class Loop {
   /// Turns until stop().
   void run();
   void stop() { stopping_ = true; }
+  [[nodiscard]] bool stopping() const { return stopping_; }
 
   using Message = std::move_only_function<void()>;
   /// Runs `message` on this loop. From any thread.

@@ -30,6 +30,7 @@ bool SimIo::ready() const {
 
 SimSocket* SimIo::add(int fd) {
   auto* socket = new SimSocket;
+  ++network_.sockets_;
   socket->fd = fd;
   socket->io = this;
   socket->retry = [](ChunkWaiter& waiter) {
@@ -75,6 +76,7 @@ void SimIo::close(Socket& base) {
     network_.close_end(socket.connection, socket.side, socket.reset_on_close);
   }
   socket.magic = 0;
+  --network_.sockets_;
   delete &socket;
 }
 

@@ -71,6 +71,9 @@ class SimNetwork {
   /// At most so many rounds of turns, without advancing the clock to what is later.
   void rounds(int count);
 
+  /// Sockets that somebody holds, and accepted descriptors that nobody has adopted.
+  [[nodiscard]] std::size_t sockets() const { return sockets_ + unadopted_.size(); }
+
   /// A hash of everything that has happened, for comparing runs.
   [[nodiscard]] std::uint64_t trace() const { return trace_; }
   /// A number below `limit`, which is positive.
@@ -110,6 +113,7 @@ class SimNetwork {
   std::uint64_t trace_ = 0;
   std::uint64_t sequence_ = 0;
   int next_descriptor_;
+  std::size_t sockets_ = 0;
   std::uint64_t next_connection_ = 1;
   std::map<std::tuple<Instant, std::uint64_t, std::uint64_t>, Event> events_;
   std::map<int, std::pair<Connection, int>> unadopted_;

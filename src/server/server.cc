@@ -234,15 +234,8 @@ std::optional<std::string> Server::drop_privileges() const {
 
 std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Config> config,
                                               const Listeners& listeners) {
-  auto plan = std::make_shared<Plan>();
-  plan->config = config;
-  plan->router = std::make_shared<proxy::Router>(*config);
-  plan->none_slot = metrics_->route_slot("none");
-  for (const config::Route& route : config->routes) {
-    plan->route_slots.push_back(metrics_->route_slot(route.name));
-  }
+  std::shared_ptr<Plan> plan = weir::server::make_plan(config, *metrics_);
   for (const config::Upstream& upstream : config->upstreams) {
-    plan->upstream_slots.push_back(metrics_->upstream_slot(upstream.name));
     auto& servers = plan->addresses.emplace_back();
     for (const config::Server& server : upstream.servers) {
       servers.push_back(known_addresses(server.address, resolved_));

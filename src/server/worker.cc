@@ -10,6 +10,7 @@
 #include "io/splice.h"
 #include "proxy/tcp_session.h"
 #include "server/diagnostics.h"
+#include "server/metrics_registry.h"
 
 namespace weir::server {
 namespace {
@@ -29,6 +30,21 @@ std::uint64_t random_seed() {
 }
 
 }  // namespace
+
+std::shared_ptr<Plan> make_plan(std::shared_ptr<const config::Config> config,
+                                MetricsRegistry& metrics) {
+  auto plan = std::make_shared<Plan>();
+  plan->router = std::make_shared<proxy::Router>(*config);
+  plan->none_slot = metrics.route_slot("none");
+  for (const config::Route& route : config->routes) {
+    plan->route_slots.push_back(metrics.route_slot(route.name));
+  }
+  for (const config::Upstream& upstream : config->upstreams) {
+    plan->upstream_slots.push_back(metrics.upstream_slot(upstream.name));
+  }
+  plan->config = std::move(config);
+  return plan;
+}
 
 struct Worker::Listener {
   int id = 0;
@@ -54,6 +70,11 @@ Result<void> Worker::open() {
   return {};
 }
 
+void Worker::open(std::unique_ptr<io::Io> io, std::uint64_t seed) {
+  loop_.attach(std::move(io));
+  context_->random = proxy::Random(seed);
+}
+
 void Worker::start(std::vector<Worker*> all, std::function<void()> ended) {
   all_ = std::move(all);
   thread_ = std::thread([this, ended = std::move(ended)] {
@@ -67,6 +88,13 @@ void Worker::start(std::vector<Worker*> all, std::function<void()> ended) {
 void Worker::run() {
   io::PipePool pipes;
   context_->pipes = loop_.io().can_splice() ? &pipes : nullptr;
+  begin();
+  loop_.run();
+  context_->pipes = nullptr;
+  end();
+}
+
+void Worker::begin() {
   loop_.end_of_turn = [](void* self) {
     auto* worker = static_cast<Worker*>(self);
     worker->metrics_.buffer_bytes.set(worker->loop_.chunks.used());
@@ -74,8 +102,9 @@ void Worker::run() {
   };
   loop_.end_of_turn_context = this;
   if (all_.empty()) all_ = {this};
-  loop_.run();
-  context_->pipes = nullptr;
+}
+
+void Worker::end() {
   context_->snapshot.reset();
   upstreams_.clear();
 }

@@ -23,6 +23,7 @@
 
 namespace weir::server {
 
+class MetricsRegistry;
 class Worker;
 
 /// What serves the connections of a listener.
@@ -47,6 +48,10 @@ struct Plan {
   std::map<int, Service> services;
 };
 
+/// Joins a configuration with its counters. Addresses and services are the caller's to add.
+std::shared_ptr<Plan> make_plan(std::shared_ptr<const config::Config> config,
+                                MetricsRegistry& metrics);
+
 class Worker {
  public:
   Worker(int index, io::Backend backend, std::size_t chunk_budget, proxy::WorkerMetrics& metrics,
@@ -58,12 +63,17 @@ class Worker {
   // --- control thread -----------------------------------------------------------------------------
   /// Prepares the loop; fails when the kernel does not give what it needs.
   Result<void> open();
+  /// The same on a given backend: with the simulator's, which turns the loop itself.
+  void open(std::unique_ptr<io::Io> io, std::uint64_t seed);
   /// Starts its thread. `all`: every worker, for handing off connections; `ended` is called on the
   /// thread when it has stopped.
   void start(std::vector<Worker*> all, std::function<void()> ended);
   void join();
   /// Runs the loop on the calling thread instead, until it is stopped: the control thread's worker.
   void run();
+  /// What run() does before and after its loop, for whoever turns the loop by other means.
+  void begin();
+  void end();
   io::Loop& loop() { return loop_; }
   [[nodiscard]] std::uint64_t connections() const { return metrics_.connections_active.get(); }
   [[nodiscard]] int index() const { return index_; }
@@ -85,6 +95,9 @@ class Worker {
   /// Serves a connection that another worker has accepted.
   enum class Admit : std::uint8_t { yes, turn_away };
   void adopt(int fd, const io::Peer& peer, int listener, Admit admit);
+
+  /// Connections, listeners and what else runs here.
+  [[nodiscard]] std::size_t running() const { return scope_->running(); }
 
   /// Called at the end of each turn; set before run().
   std::function<void()> on_turn;
