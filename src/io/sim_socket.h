@@ -80,6 +80,7 @@ class SimIo final : public Io {
   bool start_readable(Socket& socket, PollOp& op) override;
   bool start_writable(Socket& socket, PollOp& op) override;
   bool start_accept(Socket& listener, AcceptOp& op) override;
+  std::optional<Result<int>> accept_queued(Socket& listener, Peer& peer) override;
   bool start_connect(ConnectOp& op) override;
   void cancel_recv(Socket& socket, Error why) override;
   void cancel_send(Socket& socket, Error why) override;
