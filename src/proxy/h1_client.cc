@@ -29,7 +29,10 @@ void H1Client::begin_exchange() {
 
 void H1Client::start(const http::RequestHead& head, std::string_view target,
                      std::span<const http::HeadEdit> edits, bool upgrade) {
-  if (head_text_.capacity() == 0) head_text_ = upstream_.context().texts.take();
+  // Given back while the connection was idle; an empty string has room for a few bytes of its own.
+  if (head_text_.capacity() == std::string().capacity()) {
+    head_text_ = upstream_.context().texts.take();
+  }
   http::Framing framing;
   framing.body = head.body;
   if (upgrade) framing.upgrade = head.upgrade;

@@ -15,9 +15,8 @@ void Input::pin(std::size_t count) {
 }
 
 void Input::unpin() {
-  if (pinned_.capacity() == 0) return;
   const bool rest_is_pinned =
-      !rest_.empty() && rest_.data() >= pinned_.bytes().data() &&
+      !rest_.empty() && pinned_.capacity() > 0 && rest_.data() >= pinned_.bytes().data() &&
       rest_.data() < pinned_.bytes().data() + pinned_.size();
   if (rest_is_pinned) {
     WEIR_ASSERT(chunk_.capacity() == 0);
@@ -83,8 +82,9 @@ Result<bool> Input::take(std::size_t size_max, Keep keep) {
   WEIR_ASSERT(state_ == State::arrived);
   if (!result) {
     const Error error = result.error();
-    // A deadline ends this wait, not the connection; anything else stays.
-    if (error.code == Code::timed_out) state_ = State::idle;
+    // A deadline and a cancelled receive end this wait, not the connection; anything else stays.
+    const bool only_this = error.code == Code::timed_out || error.code == Code::cancelled;
+    if (only_this) state_ = State::idle;
     return fail(error);
   }
   if (result->empty()) return false;  // stays arrived: the end does not go away

@@ -36,6 +36,7 @@ class Input : private io::RecvOp {
 
   /// Keeps the buffer under the first `count` bytes (a head) until unpin(), and consumes them.
   void pin(std::size_t count);
+  /// Lets go of every buffer without unconsumed bytes: also of the one under the last piece.
   void unpin();
 
   /// Starts a receive in advance. No effect when one is under way, bytes are here or the peer ended.

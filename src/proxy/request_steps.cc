@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "http/uri.h"
+
 namespace weir::proxy {
 namespace {
 
@@ -131,6 +133,11 @@ bool has_prefix(std::string_view path, std::string_view prefix) {
 std::string_view rewritten_target(const http::RequestHead& head, const config::PathRewrite& rewrite,
                                   Arena& arena) {
   std::string_view path = head.path;
+  if (!path.starts_with('/')) return head.target;  // OPTIONS *
+  // What is rewritten is the path that was matched, however the client spelt it.
+  std::string space;
+  const bool rewrites = !rewrite.strip_prefix.empty() || rewrite.regex != nullptr;
+  if (rewrites) path = http::normalize_path(path, space);
   if (!rewrite.strip_prefix.empty() && has_prefix(path, rewrite.strip_prefix)) {
     path.remove_prefix(rewrite.strip_prefix.size());
     if (path.empty()) path = "/";

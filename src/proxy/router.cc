@@ -4,6 +4,8 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "http/uri.h"
 
@@ -14,36 +16,56 @@ std::size_t conditions(const config::Match& match) {
   return (match.methods.empty() ? 0 : 1) + match.headers.size() + match.queries.size();
 }
 
-bool value_holds(const config::ValueMatch& rule, const std::string* value) {
+bool full_match(std::string_view text, const re2::RE2& regex) {
+  return re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), regex);
+}
+
+bool value_holds(const config::ValueMatch& rule, std::optional<std::string_view> value) {
   using Kind = config::ValueMatch::Kind;
   switch (rule.kind) {
-    case Kind::present: return value != nullptr;
-    case Kind::absent: return value == nullptr;
-    case Kind::exact: return value != nullptr && *value == rule.value;
-    case Kind::regex: return value != nullptr && re2::RE2::FullMatch(*value, *rule.regex);
+    case Kind::present: return value.has_value();
+    case Kind::absent: return !value.has_value();
+    case Kind::exact: return value == rule.value;
+    case Kind::regex: return value && full_match(*value, *rule.regex);
   }
   return false;
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), ascii_lower);
-  return result;
-}
+// The names by which a host is looked up, in lower case and without a heap: "host:port", of which
+// the host is the front. A name is at most 253 bytes long (RFC 1035); what is longer is no name of a
+// rule, but its end may be.
+class HostKey {
+ public:
+  explicit HostKey(std::string_view authority) {
+    const std::size_t bracket = authority.rfind(']');
+    const std::size_t colon = authority.rfind(':');
+    const bool has_port = colon != std::string_view::npos &&
+                          (bracket == std::string_view::npos || colon > bracket);
+    std::string_view host = has_port ? authority.substr(0, colon) : authority;
+    std::string_view port = has_port ? authority.substr(colon + 1) : std::string_view{};
+    if (port.empty()) port = "80";  // what an authority without one means
+    // "example.com." is example.com, written in full.
+    if (host.ends_with('.')) host.remove_suffix(1);
+    const bool shortened = host.size() > kHostMax;
+    if (shortened) host.remove_prefix(host.size() - kHostMax);
+    port = port.substr(0, kPortMax);
+    char* const end = std::ranges::transform(host, text_.data(), ascii_lower).out;
+    *end = ':';
+    char* const port_end = std::ranges::copy(port, end + 1).out;
+    if (shortened) text_[0] = ' ';  // so that the whole is in no rule
+    host_ = {text_.data(), end};
+    with_port_ = {text_.data(), port_end};
+  }
+  [[nodiscard]] std::string_view host() const { return host_; }
+  [[nodiscard]] std::string_view with_port() const { return with_port_; }
 
-struct HostPort {
-  std::string_view host;
-  std::string_view port;
+ private:
+  static constexpr std::size_t kHostMax = 255;
+  static constexpr std::size_t kPortMax = 5;
+  std::array<char, kHostMax + 1 + kPortMax> text_;
+  std::string_view host_;
+  std::string_view with_port_;
 };
-
-// Of a valid authority; an IPv6 literal keeps its brackets.
-HostPort split(std::string_view authority) {
-  const std::size_t bracket = authority.rfind(']');
-  const std::size_t colon = authority.rfind(':');
-  if (colon == std::string_view::npos) return {authority, {}};
-  if (bracket != std::string_view::npos && colon < bracket) return {authority, {}};
-  return {authority.substr(0, colon), authority.substr(colon + 1)};
-}
 
 }  // namespace
 
@@ -98,15 +120,14 @@ void Router::sort_all() {
 
 int Router::match(const http::RequestHead& head, std::string_view path) const {
   if (!hosts_.empty() || !wildcards_.empty()) {
-    const std::string authority = lower(head.authority);
-    const auto [host, port] = split(authority);
+    const HostKey key(head.authority);
+    const std::string_view host = key.host();
     const auto try_host = [&](std::string_view name) {
       const auto found = hosts_.find(name);
       return found == hosts_.end() ? -1 : match_paths(found->second, head, path);
     };
-    // A rule with a port means that port only, 80 being what an authority without one means.
-    const std::string with_port = std::string(host) + ":" + std::string(port.empty() ? "80" : port);
-    if (const int route = try_host(with_port); route >= 0) return route;
+    // A rule with a port means that port only.
+    if (const int route = try_host(key.with_port()); route >= 0) return route;
     if (const int route = try_host(host); route >= 0) return route;
     for (std::size_t dot = host.find('.'); dot != std::string_view::npos;
          dot = host.find('.', dot + 1)) {
@@ -126,7 +147,7 @@ int Router::match_paths(const Paths& paths, const http::RequestHead& head,
     }
   }
   for (const Expression& expression : paths.regex) {
-    if (re2::RE2::FullMatch(re2::StringPiece(path.data(), path.size()), *expression.regex) &&
+    if (full_match(path, *expression.regex) &&
         conditions_hold(config_.routes[expression.route].match, head)) {
       return static_cast<int>(expression.route);
     }
@@ -157,17 +178,14 @@ bool Router::conditions_hold(const config::Match& match, const http::RequestHead
       std::ranges::find(match.methods, head.method_name) == match.methods.end()) {
     return false;
   }
-  std::string value;
   for (const config::ValueMatch& rule : match.headers) {
     const http::Field* field = head.fields.find(rule.name);
-    if (field != nullptr) value.assign(field->value);
-    if (!value_holds(rule, field != nullptr ? &value : nullptr)) return false;
+    const auto value = field != nullptr ? std::optional(field->value) : std::nullopt;
+    if (!value_holds(rule, value)) return false;
   }
+  std::string decoded;
   for (const config::ValueMatch& rule : match.queries) {
-    const std::optional<std::string_view> found = http::query_value(head.query, rule.name, value);
-    if (found && found->data() != value.data()) value.assign(*found);
-    const bool present = found.has_value();
-    if (!value_holds(rule, present ? &value : nullptr)) return false;
+    if (!value_holds(rule, http::query_value(head.query, rule.name, decoded))) return false;
   }
   return true;
 }

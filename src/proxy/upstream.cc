@@ -2,18 +2,10 @@
 #include "proxy/upstream.h"
 
 #include <algorithm>
-#include <array>
 
 #include "proxy/h1_client.h"
 
 namespace weir::proxy {
-namespace {
-
-// Candidates looked at for one request; an upstream with more endpoints is balanced over a window.
-constexpr std::size_t kCandidatesMax = 256;
-
-}  // namespace
-
 Endpoint::Endpoint(const io::SocketAddress& where, std::string text)
     : address(where), name(std::move(text)) {}
 
@@ -68,16 +60,7 @@ void Upstream::set_addresses(std::size_t server, const std::vector<io::SocketAdd
 void Upstream::rebuild() {
   std::vector<std::shared_ptr<Endpoint>> next;
   for (std::size_t i = 0; i < addresses_.size(); ++i) {
-    for (const io::SocketAddress& address : addresses_[i]) {
-      const auto same = [&](const auto& endpoint) { return endpoint->address == address; };
-      const auto old = std::ranges::find_if(endpoints_, same);
-      auto endpoint = old != endpoints_.end()
-                          ? *old
-                          : std::make_shared<Endpoint>(address, address.text());
-      endpoint->weight = settings_->servers[i].weight;
-      endpoint->backup = settings_->servers[i].backup;
-      next.push_back(std::move(endpoint));
-    }
+    for (const io::SocketAddress& address : addresses_[i]) add_endpoint(next, address, i);
   }
   endpoints_.swap(next);
   for (const auto& old : next) {
@@ -85,11 +68,31 @@ void Upstream::rebuild() {
     old->retired = true;
     while (!old->idle.empty()) old->idle.front().discard_idle();
   }
-  // Workers start at different places, so that few connections do not all go to the first server.
-  for (const auto& endpoint : endpoints_) {
-    endpoint->current =
-        static_cast<int>(context_.random.next() % static_cast<unsigned>(endpoint->weight + 1));
+  candidates_.reserve(endpoints_.size());
+}
+
+void Upstream::add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
+                            const io::SocketAddress& address, std::size_t server) {
+  const config::Server& settings = settings_->servers[server];
+  const auto same = [&](const auto& endpoint) { return endpoint->address == address; };
+  if (const auto twin = std::ranges::find_if(next, same); twin != next.end()) {
+    // Two names of one address are one server; a backup only if both are.
+    (*twin)->backup = (*twin)->backup && settings.backup;
+    return;
   }
+  const auto old = std::ranges::find_if(endpoints_, same);
+  std::shared_ptr<Endpoint> endpoint;
+  if (old != endpoints_.end()) {
+    endpoint = *old;
+  } else {
+    endpoint = std::make_shared<Endpoint>(address, address.text());
+    // Workers start at different places, so that few connections do not all go to the first server.
+    endpoint->current =
+        static_cast<int>(context_.random.next() % static_cast<unsigned>(settings.weight + 1));
+  }
+  endpoint->weight = settings.weight;
+  endpoint->backup = settings.backup;
+  next.push_back(std::move(endpoint));
 }
 
 void Upstream::close_idle() {
@@ -102,9 +105,8 @@ std::shared_ptr<Endpoint> Upstream::pick(std::span<const Endpoint* const> tried)
   // One endpoint is the usual case, and there is nothing to choose.
   if (endpoints_.size() == 1) return tried.empty() ? endpoints_.front() : nullptr;
   const Instant now = context_.loop.now();
-  std::array<Endpoint*, kCandidatesMax> best;
-  std::size_t count = 0;
   Endpoint* soonest = nullptr;
+  candidates_.clear();
   for (const bool backup : {false, true}) {
     for (const auto& endpoint : endpoints_) {
       if (endpoint->backup != backup) continue;
@@ -113,15 +115,14 @@ std::shared_ptr<Endpoint> Upstream::pick(std::span<const Endpoint* const> tried)
         if (soonest == nullptr || endpoint->retry_at < soonest->retry_at) soonest = endpoint.get();
         continue;
       }
-      if (count < best.size()) best[count++] = endpoint.get();
+      candidates_.push_back(endpoint.get());
     }
-    if (count > 0) break;
+    if (!candidates_.empty()) break;
   }
   Endpoint* chosen = soonest;
-  if (count > 0) {
-    const std::span<Endpoint* const> candidates(best.data(), count);
-    chosen = settings_->balance == config::Balance::round_robin ? round_robin(candidates)
-                                                                : least_connections(candidates);
+  if (!candidates_.empty()) {
+    chosen = settings_->balance == config::Balance::round_robin ? round_robin(candidates_)
+                                                                : least_connections(candidates_);
   }
   const auto same = [&](const auto& endpoint) { return endpoint.get() == chosen; };
   return chosen == nullptr ? nullptr : *std::ranges::find_if(endpoints_, same);

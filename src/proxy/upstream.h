@@ -87,6 +87,8 @@ class Upstream {
   Endpoint* round_robin(std::span<Endpoint* const> candidates);
   Endpoint* least_connections(std::span<Endpoint* const> candidates);
   void rebuild();
+  void add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
+                    const io::SocketAddress& address, std::size_t server);
 
   Context& context_;
   UpstreamCounts& counts_;
@@ -94,6 +96,7 @@ class Upstream {
   const config::Upstream* settings_ = nullptr;  // in config_
   std::vector<std::vector<io::SocketAddress>> addresses_;  // by server
   std::vector<std::shared_ptr<Endpoint>> endpoints_;
+  std::vector<Endpoint*> candidates_;  // of one pick(); kept for its room
 };
 
 }  // namespace weir::proxy
