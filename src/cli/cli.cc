@@ -224,24 +224,11 @@ std::string admin_address(const Options& options) {
   return config::default_admin_address().text();
 }
 
-// A file with mistakes does not tell where the running Weir is asked, so the default was tried.
-void complain_of_file(const Options& options) {
-  const std::string path = options.config_path();
-  if (!options.value("--admin").empty() || !std::filesystem::exists(path)) return;
-  const config::Loaded loaded = config::load_file(path);
-  if (loaded.config != nullptr) return;
-  std::fputs(config::render(loaded.diagnostics, color_of(STDERR_FILENO)).c_str(), stderr);
-  complain(fmt::format("{} has errors, so the admin address in it is not known", path));
-}
-
 int ask(const Options& options, std::string_view method, std::string_view path) {
   const std::string address = admin_address(options);
   const AdminRequest request{.address = address, .method = method, .path = path};
   const std::expected<AdminReply, std::string> answer = ask_admin(request);
-  if (!answer) {
-    complain_of_file(options);
-    return complain(answer.error());
-  }
+  if (!answer) return complain(answer.error());
   const bool good = answer->status >= 200 && answer->status < 300;
   if (path == "/status" && good && !options.flag("--json")) {
     const auto text = status_text(answer->body);
