@@ -165,8 +165,8 @@ std::string_view order_text() {
          "first,\n"
          "4. by their order in the files.\n"
          "\n"
-         "A route with several hosts or paths takes a place for each of them. `weir check` lists "
-         "the routes in this order and warns of one that can never match.\n";
+         "A route with several hosts or paths takes a place for each of them. `weir check "
+         "--print` lists the routes in this order; `weir check` warns of one that can never match.\n";
 }
 
 }  // namespace weir::config

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the documentation to what is there: tools/check_docs.py FOLDER [WEIR]
+
+Every relative link of a Markdown file leads to a file, and to a heading in it; every block of TOML
+is a good configuration for WEIR, given the frame that it is a piece of.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+FILES = ("*.md", "docs/**/*.md", "test/**/*.md", "bench/*.md")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+
+
+def anchor(heading):
+    """As GitHub makes it."""
+    text = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return text.replace(" ", "-")
+
+
+def anchors(path):
+    text = BLOCK.sub("", path.read_text())
+    return {anchor(line.lstrip("#")) for line in text.splitlines() if line.startswith("#")}
+
+
+def broken_links(path, root):
+    for target in LINK.findall(BLOCK.sub("", path.read_text())):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, part = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        if not file.exists() or not file.is_relative_to(root):
+            yield f"{target}: there is no such file"
+        elif part and part not in anchors(file):
+            yield f"{target}: there is no such heading"
+
+
+def framed(block):
+    """The piece of a configuration, and what it leaves out."""
+    text = block
+    for name in sorted(set(re.findall(r'upstream = "(\w+)"', block))):
+        if not re.search(rf"^\[?upstream\.{name}\b", block, re.M):
+            text += f'\n[upstream.{name}]\nservers = ["127.0.0.1:3000"]\n'
+    if not re.search(r"^listen\b|^\[\[listen", block, re.M):
+        text += '\n[[listen]]\naddress = ":8080"\n'
+    if not re.search(r"^route\b|^\[\[route", block, re.M):
+        text += "\n[[route]]\nrespond = 404\n"
+    return text
+
+
+def bad_blocks(path, weir):
+    for language, block in BLOCK.findall(path.read_text()):
+        if language != "toml":
+            continue
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(framed(block))
+            file.flush()
+            run = subprocess.run([weir, "check", file.name], capture_output=True, text=True,
+                                 check=False)
+        if run.returncode != 0:
+            yield f"a block is no good configuration:\n{block}{run.stderr}"
+
+
+def main(root, weir=None):
+    root = pathlib.Path(root).resolve()
+    files = sorted({file for pattern in FILES for file in root.glob(pattern)})
+    problems = []
+    for file in files:
+        found = list(broken_links(file, root)) + (list(bad_blocks(file, weir)) if weir else [])
+        problems += [f"{file.relative_to(root)}: {problem}" for problem in found]
+    print("\n".join(problems + [f"{len(files)} files, {len(problems)} problems"]))
+    return 1 if problems or not files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
