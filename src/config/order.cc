@@ -166,7 +166,8 @@ std::string_view order_text() {
          "4. by their order in the files.\n"
          "\n"
          "A route with several hosts or paths takes a place for each of them. `weir check "
-         "--print` lists the routes in this order; `weir check` warns of one that can never match.\n";
+         "--print` lists the routes in this order; `weir check` warns of one that can never "
+         "match.\n";
 }
 
 }  // namespace weir::config
