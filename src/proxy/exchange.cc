@@ -52,12 +52,11 @@ Task<> Exchange::forward() {
     co_await finish_upload(Upload::cancel);
     lease_.release(false);
     const Error error = aborted_.where != nullptr ? aborted_ : answered.error();
-    if (!may_retry(error)) {
+    if (!may_retry()) {
       co_await fail_with(error);
       co_return;
     }
     ++retries_;
-    last_error_ = error;
   }
   if (response_.status == 101) {
     co_await tunnel();
@@ -69,11 +68,8 @@ Task<> Exchange::forward() {
 // One server: lease a connection, send the request, read the head of the final response.
 Task<Result<void>> Exchange::attempt() {
   Upstream& upstream = *route_->upstream;
-  if (!fresh_) endpoint_ = upstream.pick({tried_.data(), tried_count_});
-  if (endpoint_ == nullptr && retries_ > 0) {
-    lease_fault_ = LeaseFault::none;
-    co_return fail(last_error_);  // why the last one could not be used says more
-  }
+  if (next_ == nullptr) next_ = upstream.pick({});
+  endpoint_ = std::move(next_);
   if (endpoint_ == nullptr) {
     co_return fail(upstream.unresolved() ? Cause::upstream_unresolved : Cause::upstream_unavailable,
                    "pick");
@@ -155,12 +151,15 @@ Task<Result<void>> Exchange::read_response_head() {
 
 // Nothing reached the server, or a kept connection was closed before it can have seen the request and
 // the method may be sent again (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
-bool Exchange::may_retry(const Error& error) {
+bool Exchange::may_retry() {
   if (aborted_.where != nullptr || retries_ + 1 >= static_cast<int>(kAttemptsMax)) return false;
-  if (lease_fault_ == LeaseFault::connect) return true;
+  if (lease_fault_ == LeaseFault::connect) {
+    next_ = route_->upstream->pick({tried_.data(), tried_count_});
+    return next_ != nullptr;
+  }
   if (lease_fault_ == LeaseFault::kept_connection && !fresh_ && idempotent(head_.method) &&
       head_.body.empty()) {
-    ignore(error, "the cause of a connection that nobody used");
+    next_ = endpoint_;
     fresh_ = true;
     return true;
   }

@@ -74,7 +74,7 @@ class Exchange {
   Task<> finish_upload(Upload how);
   void end_tunnel(Error error);
   void abort_upstream(Error why);
-  [[nodiscard]] bool may_retry(const Error& error);
+  [[nodiscard]] bool may_retry();
   Error head_fault(Error error);
   [[nodiscard]] Error client_fault(Error error) const;
 
@@ -96,9 +96,9 @@ class Exchange {
   int retries_ = 0;
   bool fresh_ = false;  // the next attempt uses a new connection
   LeaseFault lease_fault_ = LeaseFault::none;
-  Error last_error_{};
   UpstreamLease lease_;
-  std::shared_ptr<Endpoint> endpoint_;
+  std::shared_ptr<Endpoint> endpoint_;  // used last
+  std::shared_ptr<Endpoint> next_;      // to be used by the next attempt
   http::ResponseHead response_;
   Scope uploads_;
   Pumped upload_result_;

@@ -79,7 +79,7 @@ Task<> TcpSession::serve() {
 Task<Result<io::Socket*>> TcpSession::connect() {
   std::array<const Endpoint*, kAttemptsMax> tried{};
   for (std::size_t attempt = 0;; ++attempt) {
-    endpoint_ = upstream_->pick({tried.data(), attempt});
+    if (attempt == 0) endpoint_ = upstream_->pick({});
     if (endpoint_ == nullptr) {
       co_return fail(
           upstream_->unresolved() ? Cause::upstream_unresolved : Cause::upstream_unavailable,
@@ -96,9 +96,9 @@ Task<Result<io::Socket*>> TcpSession::connect() {
     }
     upstream_->failed(*endpoint_, socket.error());
     tried[attempt] = endpoint_.get();
-    const bool last = attempt + 1 == kAttemptsMax ||
-                      upstream_->endpoints().size() <= attempt + 1;
-    if (last) co_return fail(connect_cause(socket.error()));
+    auto next = attempt + 1 < kAttemptsMax ? upstream_->pick({tried.data(), attempt + 1}) : nullptr;
+    if (next == nullptr) co_return fail(connect_cause(socket.error()));
+    endpoint_ = std::move(next);
     ++retries_;
   }
 }

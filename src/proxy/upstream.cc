@@ -143,8 +143,8 @@ Endpoint* Upstream::round_robin(std::span<Endpoint* const> candidates) {
 
 Endpoint* Upstream::least_connections(std::span<Endpoint* const> candidates) {
   Endpoint* best = nullptr;
-  // Begins at a random place: equal loads would otherwise always choose the first.
-  const std::size_t start = context_.random.next() % candidates.size();
+  // Begins one further each time: equal loads take turns.
+  const std::size_t start = turn_++ % candidates.size();
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     Endpoint* endpoint = candidates[(start + i) % candidates.size()];
     const auto load = [](const Endpoint& e) {

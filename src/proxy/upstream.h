@@ -94,6 +94,7 @@ class Upstream {
   UpstreamCounts& counts_;
   std::shared_ptr<const config::Config> config_;
   const config::Upstream* settings_ = nullptr;  // in config_
+  std::size_t turn_ = 0;
   std::vector<std::vector<io::SocketAddress>> addresses_;  // by server
   std::vector<std::shared_ptr<Endpoint>> endpoints_;
   std::vector<Endpoint*> candidates_;  // of one pick(); kept for its room

@@ -83,6 +83,17 @@ std::vector<io::SocketAddress> with_port(std::vector<io::SocketAddress> addresse
   return addresses;
 }
 
+// Settings that differ and that a reload does not apply.
+std::vector<std::string_view> restart_only(const config::Config& old, const config::Config& now) {
+  std::vector<std::string_view> settings;
+  if (old.workers != now.workers) settings.emplace_back("workers");
+  if (old.io != now.io) settings.emplace_back("io");
+  if (old.user != now.user) settings.emplace_back("user");
+  if (old.group != now.group) settings.emplace_back("group");
+  if (old.admin.address != now.admin.address) settings.emplace_back("admin");
+  return settings;
+}
+
 // What an address is known to be: itself, or what the resolver has found so far.
 std::vector<io::SocketAddress> known_addresses(
     const config::Address& address,
@@ -127,11 +138,10 @@ std::optional<std::string> Server::start() {
   log_->flush();  // has opened its file by then, with the rights that we still have
   if (auto problem = drop_privileges()) return problem;
 
-  const bool logging = config_->access_log.to != "off";
   control_ = std::make_unique<Worker>(-1, backend_, 16_MiB, control_metrics_, nullptr);
   for (std::size_t i = 0; i < count; ++i) {
     proxy::WorkerMetrics& metrics = metrics_->worker(i);
-    proxy::LogSink* sink = logging ? &log_->add_sink(metrics.log_lines_dropped) : nullptr;
+    proxy::LogSink* sink = &log_->add_sink(metrics.log_lines_dropped);
     workers_.push_back(std::make_unique<Worker>(static_cast<int>(i), backend_,
                                                 config_->limits.memory / count, metrics, sink));
   }
@@ -207,6 +217,17 @@ std::optional<std::string> Server::open_listeners(const config::Config& config,
   return std::nullopt;
 }
 
+std::vector<std::string> Server::files_of_user() const {
+  std::vector<std::string> paths;
+  const auto add = [&](const config::Address& address) {
+    if (address.kind == config::Address::Kind::unix_path) paths.push_back(address.path);
+  };
+  for (const config::Listen& listen : config_->listens) add(listen.address);
+  if (config_->admin.address) add(*config_->admin.address);
+  if (config_->access_log.to.starts_with('/')) paths.push_back(config_->access_log.to);
+  return paths;
+}
+
 std::optional<std::string> Server::drop_privileges() const {
   if (config_->user.empty() && config_->group.empty()) return std::nullopt;
   if (geteuid() != 0) return "`user` and `group` need Weir to be started as root";
@@ -221,6 +242,11 @@ std::optional<std::string> Server::drop_privileges() const {
     const struct group* entry = getgrnam(config_->group.c_str());
     if (entry == nullptr) return fmt::format("there is no group \"{}\"", config_->group);
     group = entry->gr_gid;
+  }
+  // What was made as root and will be asked for, replaced or removed as the user.
+  for (const std::string& path : files_of_user()) {
+    ignore(::chown(path.c_str(), user != nullptr ? user->pw_uid : uid_t(-1), group),
+           "it stays root's, and stays usable as far as its permissions go");
   }
   if (user != nullptr && initgroups(config_->user.c_str(), group) != 0) {
     return fmt::format("cannot become {}: {}", config_->user, errno_text(errno));
@@ -296,21 +322,30 @@ void Server::close_listening(const Listening& listening) {
 }
 
 Reloaded Server::reload() {
-  if (draining_) return {false, "Weir is stopping"};
-  if (!load_) return {false, "there is no configuration file to reload"};
+  if (draining_) return {false, "Weir is stopping\n"};
+  if (!load_) return {false, "there is no configuration file to reload\n"};
   std::string text;
   std::shared_ptr<const config::Config> config = load_(text);
   Listeners listeners;
   if (config != nullptr) {
     if (auto problem = open_listeners(*config, listeners)) {
-      text += *problem;
+      text += *problem + "\n";
       config = nullptr;
     }
   }
   if (config == nullptr) {
     metrics_->reloaded(MetricsRegistry::Reload::failed, io::wall_now());
-    log_error("reload failed, the old configuration stays in force:\n{}", text);
+    log_error("reload failed, the old configuration stays in force:");
+    for (std::string_view rest = text; !rest.empty();) {
+      const std::size_t end = std::min(rest.find('\n'), rest.size() - 1);
+      log_error("  {}", rest.substr(0, rest[end] == '\n' ? end : end + 1));
+      rest.remove_prefix(end + 1);
+    }
     return {false, text};
+  }
+  for (const std::string_view setting : restart_only(*config_, *config)) {
+    text += fmt::format("note: {} changes only at a restart\n", setting);
+    log_warn("{} changes only at a restart", setting);
   }
   if (config->access_log.to != config_->access_log.to) {
     log_->set_target(LogTarget(config->access_log.to));

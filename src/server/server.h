@@ -73,6 +73,7 @@ class Server : private io::Timer {
                                         const Listeners& listeners);
   void publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners);
   std::optional<std::string> drop_privileges() const;
+  std::vector<std::string> files_of_user() const;
   void raise_descriptor_limit();
   void open_admin(int& fd);
   /// Watches the names of the configuration's servers, and no others.

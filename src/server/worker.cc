@@ -57,7 +57,7 @@ Worker::Worker(int index, io::Backend backend, std::size_t chunk_budget,
                proxy::WorkerMetrics& metrics, proxy::LogSink* log)
     : index_(index), backend_(backend), metrics_(metrics), loop_(chunk_budget) {
   context_ = std::make_unique<proxy::Context>(loop_, metrics_, random_seed());
-  context_->log = log;
+  log_ = log;
   scope_ = std::make_unique<Scope>(loop_.queue);
 }
 
@@ -151,6 +151,7 @@ void Worker::apply(const std::shared_ptr<const Plan>& plan) {
                                                                   : used.at(listen.tcp_upstream));
   }
   context_->snapshot = std::move(snapshot);
+  context_->log = config.access_log.to == "off" ? nullptr : log_;
   for (auto& [id, listener] : listeners_) {
     const auto found = plan->services.find(id);
     if (found != plan->services.end()) {
@@ -247,7 +248,11 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
   if (&target == this) {
     adopt(fd, peer, listener.id, Admit::yes);
   } else {
-    target.loop().post([&target, fd, peer, id = listener.id] { target.adopt(fd, peer, id, Admit::yes); });
+    target.incoming_.fetch_add(1, std::memory_order_relaxed);
+    target.loop().post([&target, fd, peer, id = listener.id] {
+      target.incoming_.fetch_sub(1, std::memory_order_relaxed);
+      target.adopt(fd, peer, id, Admit::yes);
+    });
   }
 }
 

@@ -75,7 +75,10 @@ class Worker {
   void begin();
   void end();
   io::Loop& loop() { return loop_; }
-  [[nodiscard]] std::uint64_t connections() const { return metrics_.connections_active.get(); }
+  /// Its connections, with those that were handed to it and that it has not taken yet.
+  [[nodiscard]] std::uint64_t connections() const {
+    return metrics_.connections_active.get() + incoming_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] int index() const { return index_; }
 
   // --- worker's thread ----------------------------------------------------------------------------
@@ -119,6 +122,7 @@ class Worker {
   int index_;
   io::Backend backend_;
   proxy::WorkerMetrics& metrics_;
+  proxy::LogSink* log_ = nullptr;
   io::Loop loop_;
   std::unique_ptr<proxy::Context> context_;
   std::unique_ptr<Scope> scope_;
@@ -128,6 +132,7 @@ class Worker {
   std::vector<Worker*> all_;
   std::thread thread_;
   std::uint64_t connections_max_ = 0;
+  std::atomic<std::uint64_t> incoming_{0};
   bool draining_ = false;
 };
 
