@@ -164,7 +164,10 @@ Exchange* take_head(World& world, const Head& head, const Served& served) {
   if (served.surplus_at != kNever && world.network.now() - served.surplus_at > kNoticed) {
     world.violate("exchange {}: on a connection with surplus bytes behind {}", x->id, served.last);
   }
-  if (++x->arrivals > 1 && x->method != "GET" && x->method != "HEAD") {
+  // RFC 9110 section 9.2.2: what has no body and is idempotent may be sent again.
+  const bool has_body = x->way == Way::http && x->request_size > 0;
+  const bool once = has_body || x->method == "POST" || x->request_framing == Framing::chunked;
+  if (++x->arrivals > 1 && once) {
     world.violate("exchange {}: {} arrived {} times", x->id, x->method, x->arrivals);
   }
   return x;
