@@ -17,7 +17,9 @@ H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::S
 
 H1Client::~H1Client() {
   upstream_.context().texts.give(std::move(head_text_));
-  stream_.close(io::Stream::Close::orderly);
+  // Of an HTTP message the framing tells that it is cut; of a tunnel only a reset does.
+  const bool cut = tunnel_ && !(reader_.complete() && writer_.complete());
+  stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }
 
 void H1Client::begin_exchange() {
@@ -76,6 +78,7 @@ Task<Result<void>> H1Client::read_head(http::Method method, http::ResponseHead& 
 }
 
 void H1Client::begin_tunnel(Activity& activity, Millis idle) {
+  tunnel_ = true;
   reader_.begin_tunnel(activity, idle);
   writer_.begin_tunnel(activity, idle);
 }

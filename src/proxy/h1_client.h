@@ -80,6 +80,7 @@ class H1Client final : public ListNode<H1Client>, public BodyWriter, private Inp
   std::size_t requests_ = 0;
   bool head_started_ = false;
   bool sent_ = false;
+  bool tunnel_ = false;
 };
 
 /// The use of a connection for one exchange. Its end gives the connection back to the pool or closes

@@ -48,7 +48,7 @@ Task<> TcpSession::serve() {
   Result<io::Socket*> socket = co_await connect();
   if (!socket || aborted_.where != nullptr) {
     cause_ = aborted_.where != nullptr ? aborted_.cause : socket.error().cause;
-    if (socket) server_.reset(new End(context_.loop, *socket, kFromServer));
+    if (socket) io::TcpStream(context_.loop, *socket).close(io::Stream::Close::reset);
     log();
     // There is no other way to tell a client that nobody serves it than to break the connection.
     client_.stream.close(io::Stream::Close::reset);
@@ -69,9 +69,8 @@ Task<> TcpSession::serve() {
   --endpoint_->active;
   upstream_->counts().active.sub();
   log();
-  const auto how = cause_ == Cause::none || cause_ == Cause::tunnel_idle_timeout
-                       ? io::Stream::Close::orderly
-                       : io::Stream::Close::reset;
+  // Raw bytes have no other sign that they are not all.
+  const auto how = cause_ == Cause::none ? io::Stream::Close::orderly : io::Stream::Close::reset;
   client_.stream.close(how);
   server_->stream.close(how);
 }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exchange.h"
+
+#include <algorithm>
+#include <array>
+
+namespace weir::sim {
+namespace {
+
+constexpr std::size_t kSurplusBody = 1000;  // small, so that it travels with what is behind it
+
+std::uint64_t mix(std::uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+Framing any_framing(Draw& draw) {
+  constexpr std::array kAll = {Framing::known, Framing::known, Framing::chunked, Framing::chunked,
+                               Framing::until_close};
+  return kAll[draw.below(kAll.size())];
+}
+
+void draw_request(Draw& draw, Exchange& x) {
+  constexpr std::array<std::string_view, 8> kMethods = {"GET",  "GET",  "GET", "GET",
+                                                        "POST", "POST", "PUT", "HEAD"};
+  x.method = kMethods[draw.below(kMethods.size())];
+  x.http10 = draw.chance(0.1);
+  x.close = draw.chance(0.1);
+  if (x.method == "POST" || x.method == "PUT") {
+    x.request_framing = !x.http10 && draw.chance(0.4) ? Framing::chunked : Framing::known;
+    x.request_size = draw.size();
+    x.expect = !x.http10 && draw.chance(0.15);
+  }
+}
+
+void draw_response(Draw& draw, Exchange& x) {
+  x.response_framing = any_framing(draw);
+  x.response_size = draw.size();
+  if (draw.chance(0.05)) x.status = draw.chance(0.5) ? 204 : 304;
+  if (draw.chance(0.05)) x.status = 404;
+  if (x.bodiless()) {
+    x.response_framing = Framing::none;
+    x.response_size = 0;
+  }
+  x.informational = !x.http10 && draw.chance(0.1);
+  x.server_close = x.response_framing == Framing::until_close || draw.chance(0.1);
+  x.trailers = x.response_framing == Framing::chunked && draw.chance(0.2);
+  x.early = x.request_framing != Framing::none && draw.chance(0.15);
+  if (draw.chance(0.2)) x.thinks = Millis(draw.below(200));
+  if (draw.chance(0.1)) x.dawdles = Millis(draw.below(50));
+}
+
+void draw_tunnel(Draw& draw, Exchange& x) {
+  x.way = draw.chance(0.5) ? Way::tcp : Way::upgrade;
+  x.method = "GET";
+  x.http10 = false;
+  x.request_size = draw.size();
+  x.response_size = draw.size();
+  x.response_framing = x.request_framing = Framing::until_close;
+  x.agrees = x.way == Way::tcp || draw.chance(0.8);
+  if (!x.agrees) {
+    x.response_framing = Framing::known;
+    x.request_framing = Framing::none;
+    x.request_size = 0;
+  }
+}
+
+void draw_trouble(Draw& draw, Exchange& x) {
+  if (draw.chance(0.35)) {
+    x.serve = static_cast<Serve>(1 + draw.below(static_cast<std::uint64_t>(Serve::silent)));
+    x.cut_at = draw.below(x.response_size + 1);
+    if (x.serve == Serve::surplus && x.way == Way::http && !x.bodiless()) {
+      x.response_framing = Framing::known;
+      x.response_size = draw.below(kSurplusBody);
+      x.server_close = x.trailers = x.early = false;
+      x.thinks = x.dawdles = Millis(0);
+    }
+  }
+  if (draw.chance(0.15)) {
+    x.ask = static_cast<Ask>(1 + draw.below(static_cast<std::uint64_t>(Ask::reset_in_response)));
+    x.ask_at = draw.below(1 + (x.ask == Ask::leave_in_request ? x.request_size : x.response_size));
+  }
+}
+
+}  // namespace
+
+std::string_view name(Serve serve) {
+  switch (serve) {
+    case Serve::whole: return "whole";
+    case Serve::close_before_head: return "close_before_head";
+    case Serve::reset_before_head: return "reset_before_head";
+    case Serve::cut_head: return "cut_head";
+    case Serve::close_in_body: return "close_in_body";
+    case Serve::reset_in_body: return "reset_in_body";
+    case Serve::malformed_head: return "malformed_head";
+    case Serve::surplus: return "surplus";
+    case Serve::silent: return "silent";
+  }
+  return "?";
+}
+
+char pattern(std::uint64_t id, Side side, std::uint64_t at) {
+  const std::uint64_t key = mix(id * 2 + (side == Side::request ? 0 : 1) + 77);
+  const std::uint64_t place = at * 31 + (at >> 8) * 17 + (at >> 16);
+  return static_cast<char>((key >> (8 * (at % 8))) + place);
+}
+
+std::string pattern(std::uint64_t id, Side side, std::uint64_t at, std::size_t size) {
+  std::string bytes(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = pattern(id, side, at + i);
+  return bytes;
+}
+
+bool Check::take(std::string_view bytes) {
+  if (any) {
+    at += bytes.size();
+    return true;
+  }
+  for (const char byte : bytes) {
+    if (byte != pattern(id, side, at)) return false;
+    ++at;
+  }
+  return true;
+}
+
+std::size_t Draw::size() {
+  constexpr std::array<std::size_t, 6> kLimits = {1, 2, 200, 5'000, 70'000, 400'000};
+  constexpr std::array<std::size_t, 12> kOften = {0, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 5};
+  return below(kLimits[kOften[below(kOften.size())]]);
+}
+
+Exchange draw_exchange(Draw& draw, std::uint64_t id, Weather weather) {
+  Exchange x;
+  x.id = id;
+  draw_request(draw, x);
+  draw_response(draw, x);
+  if (draw.chance(0.12)) draw_tunnel(draw, x);
+  if (weather == Weather::stormy) draw_trouble(draw, x);
+  return x;
+}
+
+// A swarm: each seed has some of the faults, and these in its own strength.
+io::SimFaults draw_faults(Draw& draw) {
+  io::SimFaults faults;
+  const auto some = [&](double most) {
+    return draw.chance(0.4) ? most * static_cast<double>(1 + draw.below(100)) / 100 : 0.0;
+  };
+  faults.short_read = some(0.9);
+  faults.short_write = some(0.9);
+  faults.short_bytes_max = 1 + draw.below(32);
+  faults.deferred = some(0.5);
+  faults.delay_max = Micros(draw.chance(0.5) ? draw.below(20'000) : 0);
+  faults.connect_refused = some(0.2);
+  faults.connect_silent = some(0.1);
+  faults.connect_slow = some(0.2);
+  faults.reset = some(0.3);
+  faults.reset_within = 1 + draw.below(draw.chance(0.5) ? 2'000 : 300'000);
+  faults.no_descriptors = some(0.05);
+  faults.receive_capacity = 1 + draw.below(draw.chance(0.5) ? 65'536 : 2'000);
+  return faults;
+}
+
+}  // namespace weir::sim

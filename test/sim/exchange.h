@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One simulated exchange: what its client and its server are to do, and what each of them then saw.
+// Both read and write the same object, which is how they are compared.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "io/sim_network.h"
+
+namespace weir::sim {
+
+enum class Way : std::uint8_t { http, upgrade, tcp };
+enum class Framing : std::uint8_t { none, known, chunked, until_close };
+enum class Side : std::uint8_t { request, response };
+
+/// What the server does with it.
+enum class Serve : std::uint8_t {
+  whole,
+  close_before_head,
+  reset_before_head,
+  cut_head,        ///< closes in the middle of its head
+  close_in_body,   ///< after `cut_at` bytes; proper only where the end of the body is the close
+  reset_in_body,
+  malformed_head,
+  surplus,         ///< sends bytes behind its response
+  silent,          ///< never answers; of a tunnel: never ends its direction
+};
+std::string_view name(Serve serve);
+
+/// What the client does with it.
+enum class Ask : std::uint8_t {
+  whole,
+  leave_in_request,   ///< closes after `ask_at` bytes of the request's body
+  leave_in_response,  ///< closes after `ask_at` bytes of the response's body
+  reset_in_response,
+};
+
+struct Exchange {
+  // --- the plan ---
+  std::uint64_t id = 0;
+  Way way = Way::http;
+  std::string_view method = "GET";
+  bool http10 = false;
+  bool close = false;   ///< the client asks for the connection's end
+  bool expect = false;  ///< 100-continue
+  Framing request_framing = Framing::none;
+  std::size_t request_size = 0;
+  Ask ask = Ask::whole;
+  std::size_t ask_at = 0;
+
+  Serve serve = Serve::whole;
+  bool early = false;          ///< answers before it reads the request's body
+  bool informational = false;  ///< 103 first
+  bool server_close = false;   ///< "Connection: close"
+  bool trailers = false;
+  bool agrees = true;          ///< to an upgrade
+  int status = 200;
+  Framing response_framing = Framing::known;
+  std::size_t response_size = 0;
+  std::size_t cut_at = 0;
+  Millis thinks{0};
+  Millis dawdles{0};  ///< between pieces of its body
+
+  // --- what the client did and saw ---
+  bool sent = false;              ///< began to send its head
+  bool request_finished = false;  ///< was about to send the last of it, or its end
+  bool left = false;              ///< on purpose
+  bool abandoned = false;         ///< sent behind one that ended the connection
+  int seen_status = 0;            ///< final, or 101
+  std::string seen_cause;         ///< "weir-cause" of a response that the proxy made
+  std::uint64_t response_bytes = 0;
+  bool response_complete = false;
+
+  // --- what servers did and saw ---
+  int arrivals = 0;
+  bool request_complete = false;
+  bool response_finished = false;    ///< was about to send the last of it, or its end
+  std::uint64_t response_total = 0;  ///< of a whole body
+
+  [[nodiscard]] bool bodiless() const {
+    return method == "HEAD" || status == 204 || status == 304;
+  }
+};
+
+/// The byte at place `at` of a body: no two bodies agree in more than chance bytes.
+char pattern(std::uint64_t id, Side side, std::uint64_t at);
+std::string pattern(std::uint64_t id, Side side, std::uint64_t at, std::size_t size);
+
+/// Checks the bytes of a body as they come.
+struct Check {
+  std::uint64_t id;
+  Side side;
+  bool any = false;  ///< text of the proxy's own: only counted
+  std::uint64_t at = 0;
+  /// False: these are not its bytes.
+  bool take(std::string_view bytes);
+};
+
+/// Numbers that decide what is to happen in a seed, apart from those that the network draws.
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : generator_(seed) {}
+  std::uint64_t below(std::uint64_t limit) { return generator_() % limit; }
+  bool chance(double p) { return static_cast<double>(generator_() >> 11) * 0x1.0p-53 < p; }
+  /// Of a body: often tiny, sometimes hundreds of KiB.
+  std::size_t size();
+
+ private:
+  std::mt19937_64 generator_;
+};
+
+enum class Weather : std::uint8_t { calm, stormy };
+
+/// One client: exchanges one after the other, over as few connections as they allow.
+struct Script {
+  std::vector<Exchange*> exchanges;
+  bool pipelined = false;
+  Millis begins{0};
+  Millis reads_every{0};  ///< a slow reader
+  Millis rests{0};        ///< between exchanges
+};
+
+Exchange draw_exchange(Draw& draw, std::uint64_t id, Weather weather);
+io::SimFaults draw_faults(Draw& draw);
+
+}  // namespace weir::sim

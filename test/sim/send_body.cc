@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "world.h"
+
+namespace weir::sim {
+namespace {
+
+constexpr std::size_t kPieceMax = 60'000;
+
+}  // namespace
+
+Task<Sent> send_body(World& world, Wire& wire, Sending what) {
+  std::string text = std::move(what.head);
+  const bool none = what.framing == Framing::none ||
+                    (what.framing == Framing::known && what.size == 0);
+  const bool alone = none || what.stop_at == 0 || world.network.random(2) == 0;
+  if (none) *what.finished = *what.finished || what.framing == Framing::known;
+  if (alone) {
+    if (!co_await wire.send(std::exchange(text, {}))) co_return Sent::failed;
+    if (none) co_return Sent::whole;
+  }
+  for (std::size_t at = 0;;) {
+    if (at >= what.stop_at) co_return Sent::stopped;
+    const std::size_t piece_max = world.network.random(3) == 0 ? 100 : kPieceMax;
+    std::size_t count = std::min<std::size_t>(what.size - at, 1 + world.network.random(piece_max));
+    count = std::min(count, what.stop_at - at);
+    const std::string bytes = pattern(what.id, what.side, at, count);
+    at += count;
+    if (what.framing == Framing::chunked && count > 0) {
+      text += fmt::format("{:x}\r\n{}\r\n", count, bytes);
+    } else {
+      text += bytes;
+    }
+    const bool last = at == what.size && at < what.stop_at;
+    if (last && what.framing == Framing::chunked) {
+      text += what.trailers ? "0\r\nX-Trailer: yes\r\n\r\n" : "0\r\n\r\n";
+    }
+    if (what.framing == Framing::known && at == what.size) *what.finished = true;
+    if (last && what.framing == Framing::chunked) *what.finished = true;
+    if (!co_await wire.send(std::exchange(text, {}))) co_return Sent::failed;
+    if (last) co_return Sent::whole;
+    if (what.dawdles.count() > 0) co_await pass(wire.stream.loop(), what.dawdles);
+  }
+}
+
+}  // namespace weir::sim

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "world.h"
+
+namespace weir::sim {
+namespace {
+
+constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
+constexpr Millis kNoticed{500};  // the proxy has seen what was sent so long ago
+
+enum class Next : std::uint8_t { request, close, reset };
+
+/// What a server knows of its connection.
+struct Served {
+  std::uint64_t last = 0;    // the exchange before
+  Instant surplus_at = kNever;  // when bytes were sent that nobody asked for
+};
+
+std::string response_head(const Exchange& x) {
+  std::string text = fmt::format("HTTP/1.1 {} Sim\r\nX-Id: {}\r\n", x.status, x.id);
+  if (x.response_framing == Framing::known) {
+    text += fmt::format("Content-Length: {}\r\n", x.response_size);
+  } else if (x.response_framing == Framing::chunked) {
+    text += "Transfer-Encoding: chunked\r\n";
+  } else if (x.method == "HEAD") {
+    text += fmt::format("Content-Length: {}\r\n", 100 + x.id);
+  }
+  if (x.server_close) text += "Connection: close\r\n";
+  return text + "\r\n";
+}
+
+Task<bool> read_request_body(World& world, Wire& wire, Exchange& x, Framing framing,
+                             std::size_t size) {
+  Check check{x.id, Side::request};
+  const Body body = co_await wire.read_body(framing, size, check, UINT64_MAX);
+  switch (body) {
+    case Body::whole: {
+      x.request_complete = true;
+      const bool right = x.request_finished && check.at == x.request_size;
+      if (!right) {
+        world.violate("exchange {}: the request looks complete with {} of {} bytes", x.id, check.at,
+                      x.request_size);
+      }
+      co_return right;
+    }
+    case Body::left:
+    case Body::cut: co_return false;
+    case Body::malformed:
+      world.violate("exchange {}: the server got a malformed body", x.id);
+      co_return false;
+    case Body::foreign:
+      world.violate("exchange {}: foreign bytes in the request from {}", x.id, check.at);
+      co_return false;
+    case Body::stuck:
+      world.violate("exchange {}: the server waits for ever for the request", x.id);
+      co_return false;
+  }
+  co_return false;
+}
+
+Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
+  const bool cut = x->serve == Serve::close_in_body || x->serve == Serve::reset_in_body;
+  const std::size_t stop_at = cut ? x->cut_at : SIZE_MAX;
+  const Sent sent = co_await send_body(
+      *world, *wire,
+      {x->id, Side::response, Framing::until_close, x->response_size, stop_at, x->dawdles, false,
+       &x->response_finished, {}});
+  if (sent == Sent::failed || x->serve == Serve::silent) co_return;
+  if (x->serve == Serve::reset_in_body) {
+    wire->stream.cancel(kOver);
+    co_return;
+  }
+  // The end of a direction is proper wherever it comes.
+  x->response_finished = true;
+  x->response_total = sent == Sent::whole ? x->response_size : x->cut_at;
+  world->note("server: ends its direction of tunnel {}", x->id);
+  wire->stream.shutdown_write();
+}
+
+Task<Next> serve_tunnel(World& world, Wire& wire, Exchange& x) {
+  Scope scope(world.server_loop.queue);
+  scope.spawn(write_tunnel, &world, &wire, &x);
+  const bool whole = co_await read_request_body(world, wire, x, Framing::until_close, 0);
+  // A direction that broke is the end of both.
+  if (!whole) wire.stream.cancel(kOver);
+  co_await scope.join();
+  const bool reset = !whole || x.serve == Serve::reset_in_body;
+  co_return reset ? Next::reset : Next::close;
+}
+
+// Reads on until the proxy closes, as a server does that does not want to reset its last response.
+Task<> linger(World& world, Wire& wire, const Exchange& x) {
+  wire.stream.shutdown_write();
+  for (;;) {
+    const Got got = co_await wire.more();
+    if (got == Got::stuck) world.violate("exchange {}: the proxy does not close", x.id);
+    if (got != Got::bytes) break;
+  }
+  if (!x.early && wire.in.find(" /x/") != std::string::npos) {
+    world.violate("exchange {}: a request behind \"Connection: close\"", x.id);
+  }
+}
+
+Task<Next> respond(World& world, Wire& wire, Exchange& x, Served& served) {
+  if (x.thinks.count() > 0) co_await pass(world.server_loop, x.thinks);
+  if (x.informational) {
+    if (!co_await wire.send(fmt::format("HTTP/1.1 103 Early Hints\r\nX-Id: {}\r\n\r\n", x.id))) {
+      co_return Next::close;
+    }
+  }
+  if (x.serve == Serve::malformed_head) {
+    co_await wire.send(fmt::format("HTTP/1.1 2x0 Sim\r\nX-Id: {}\r\n\r\n", x.id));
+    co_return Next::close;
+  }
+  std::string head = response_head(x);
+  if (x.serve == Serve::cut_head) {
+    co_await wire.send(head.substr(0, head.size() / 2));
+    co_return Next::close;
+  }
+  const bool closes = x.serve == Serve::close_in_body && !x.bodiless();
+  const bool cuts = closes || (x.serve == Serve::reset_in_body && !x.bodiless());
+  const bool until_close = x.response_framing == Framing::until_close;
+  x.response_total = closes && until_close ? x.cut_at : x.response_size;
+  if (x.response_framing == Framing::none ||
+      (x.response_framing == Framing::known && x.response_size == 0)) {
+    x.response_finished = true;
+  }
+  const Sent sent = co_await send_body(
+      world, wire,
+      {x.id, Side::response, x.response_framing, x.response_size, cuts ? x.cut_at : SIZE_MAX,
+       x.dawdles, x.trailers, &x.response_finished, std::move(head)});
+  if (sent == Sent::failed) co_return Next::close;
+  if (cuts && !closes) co_return Next::reset;
+  if (until_close) x.response_finished = true;
+  if (closes) co_return Next::close;
+  const bool checked = !x.early && x.serve != Serve::surplus && !wire.broken();
+  if (checked && !wire.quiet()) {
+    world.violate("exchange {}: the server got bytes before its response was complete", x.id);
+  }
+  if (x.server_close || until_close) {
+    co_await linger(world, wire, x);
+    co_return Next::close;
+  }
+  if (x.serve == Serve::surplus) {
+    if (!co_await wire.send("surplus\r\n")) co_return Next::close;
+    served.surplus_at = world.network.now();
+  }
+  co_return Next::request;
+}
+
+/// The exchange whose head this is; nullptr: nobody's.
+Exchange* take_head(World& world, const Head& head, const Served& served) {
+  const std::size_t space = head.first.find(' ');
+  const std::size_t end = head.first.rfind(' ');
+  const std::string_view target =
+      space < end ? std::string_view(head.first).substr(space + 1, end - space - 1) : "";
+  const std::optional<std::uint64_t> id = id_of(target);
+  Exchange* x = id ? world.find(*id) : nullptr;
+  if (x == nullptr || !x->sent || head.get("x-id") != std::to_string(*id) ||
+      head.first.substr(0, space) != x->method) {
+    world.violate("a server got a request that nobody sent: {}", head.first);
+    return nullptr;
+  }
+  world.note("server: {} arrived, {}", head.first, name(x->serve));
+  if (served.surplus_at != kNever && world.network.now() - served.surplus_at > kNoticed) {
+    world.violate("exchange {}: on a connection with surplus bytes behind {}", x->id, served.last);
+  }
+  // RFC 9110 section 9.2.2: what has no body and is idempotent may be sent again.
+  const bool has_body = x->way == Way::http && x->request_size > 0;
+  const bool once = has_body || x->method == "POST" || x->request_framing == Framing::chunked;
+  if (++x->arrivals > 1 && once) {
+    world.violate("exchange {}: {} arrived {} times", x->id, x->method, x->arrivals);
+  }
+  return x;
+}
+
+Task<Next> serve_one(World& world, Wire& wire, Served& served) {
+  Head head;
+  const Got got = co_await wire.read_head(head);
+  if (got != Got::bytes) co_return Next::close;
+  Exchange* const found = take_head(world, head, served);
+  const auto framing = framing_of(head, Framing::none);
+  if (found == nullptr) co_return Next::reset;
+  Exchange& x = *found;
+  served.last = x.id;
+  if (!framing) {
+    world.violate("exchange {}: the request's length is ambiguous", x.id);
+    co_return Next::reset;
+  }
+  if (x.serve == Serve::silent && x.way == Way::http) {
+    while (co_await wire.more() == Got::bytes) wire.in.clear();
+    co_return Next::close;
+  }
+  if (x.way == Way::upgrade && x.agrees && x.serve != Serve::cut_head &&
+      x.serve != Serve::close_before_head && x.serve != Serve::reset_before_head &&
+      x.serve != Serve::malformed_head) {
+    const std::string text = fmt::format(
+        "HTTP/1.1 101 Sim\r\nX-Id: {}\r\nConnection: upgrade\r\nUpgrade: sim\r\n\r\n", x.id);
+    if (!co_await wire.send(text)) co_return Next::close;
+    const Next next = co_await serve_tunnel(world, wire, x);
+    co_return next;
+  }
+  const bool has_body = framing->first != Framing::none;
+  const bool early = x.early && has_body;
+  if (has_body && !early) {
+    if (head.get("expect") == "100-continue" &&
+        !co_await wire.send("HTTP/1.1 100 Continue\r\n\r\n")) {
+      co_return Next::close;
+    }
+    if (!co_await read_request_body(world, wire, x, framing->first, framing->second)) {
+      co_return Next::close;
+    }
+  } else if (!has_body) {
+    x.request_complete = true;
+  }
+  if (x.serve == Serve::close_before_head) co_return Next::close;
+  if (x.serve == Serve::reset_before_head) co_return Next::reset;
+  const Next next = co_await respond(world, wire, x, served);
+  if (next == Next::request && early) {
+    const bool rest =
+        co_await read_request_body(world, wire, x, framing->first, framing->second);
+    if (!rest) co_return Next::close;
+  }
+  co_return next;
+}
+
+}  // namespace
+
+Task<> serve_http(World& world, Wire& wire) {
+  Served served;
+  Next next = Next::request;
+  while (next == Next::request) next = co_await serve_one(world, wire, served);
+  wire.stream.close(next == Next::reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+}
+
+Task<> serve_tcp(World& world, Wire& wire) {
+  std::size_t end = 0;
+  while ((end = wire.in.find('\n')) == std::string::npos) {
+    const Got got = co_await wire.more();
+    if (got == Got::bytes) continue;
+    wire.stream.close(io::Stream::Close::reset);
+    co_return;
+  }
+  const std::optional<std::uint64_t> id = number(std::string_view(wire.in).substr(0, end));
+  wire.in.erase(0, end + 1);
+  Exchange* x = id ? world.find(*id) : nullptr;
+  Next next = Next::reset;
+  if (x == nullptr || x->way != Way::tcp || ++x->arrivals > 1) {
+    world.violate("a server got a tcp session that nobody sent");
+  } else if (x->serve != Serve::reset_before_head) {
+    world.note("server: tcp {} arrived, {}", x->id, name(x->serve));
+    next = co_await serve_tunnel(world, wire, *x);
+  }
+  wire.stream.close(next == Next::reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+}
+
+}  // namespace weir::sim

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "io/sim_socket.h"
+
+namespace weir::sim {
+namespace {
+
+// Longer than all that the proxy may do about an exchange in its own time.
+constexpr Millis kPatience{200'000};
+
+const io::SimEnd& end_of(io::Socket& socket) {
+  auto& sim = static_cast<io::SimSocket&>(socket);
+  return sim.connection->ends[static_cast<std::size_t>(sim.side)];
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  }
+  return result;
+}
+
+Body cut_or_stuck(Got got) { return got == Got::stuck ? Body::stuck : Body::cut; }
+
+}  // namespace
+
+std::string_view Head::get(std::string_view name) const {
+  for (const auto& [key, value] : fields) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+std::size_t Head::count(std::string_view name) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(fields, [&](const auto& field) { return field.first == name; }));
+}
+
+Wire::Wire(io::Loop& loop, io::Socket* socket, Millis reads_every)
+    : stream(loop, socket), reads_every_(reads_every) {}
+
+Task<Got> Wire::more() {
+  if (reads_every_.count() > 0) co_await pass(stream.loop(), reads_every_);
+  Result<io::Chunk> chunk = co_await stream.recv(reads_every_.count() > 0 ? 4_KiB : 64_KiB,
+                                                 kPatience);
+  if (!chunk) co_return chunk.error().code == Code::timed_out ? Got::stuck : Got::broken;
+  if (chunk->empty()) co_return Got::end;
+  in += chunk->bytes();
+  co_return Got::bytes;
+}
+
+Task<bool> Wire::send(std::string bytes) {
+  if (bytes.empty()) co_return true;
+  const std::array<Bytes, 4> pieces = {bytes};
+  const Result<void> sent = co_await stream.send(pieces, kPatience);
+  co_return sent.has_value();
+}
+
+Task<Got> Wire::read_head(Head& head) {
+  head = {};
+  std::size_t end = 0;
+  while ((end = in.find("\r\n\r\n")) == std::string::npos) {
+    const Got got = co_await more();
+    if (got != Got::bytes) co_return got;
+  }
+  std::string_view rest = std::string_view(in).substr(0, end + 2);
+  for (bool first = true; !rest.empty(); first = false) {
+    const std::size_t line_end = rest.find("\r\n");
+    const std::string_view line = rest.substr(0, line_end);
+    rest.remove_prefix(line_end + 2);
+    if (first) {
+      head.first = line;
+      continue;
+    }
+    const std::size_t colon = line.find(": ");
+    if (colon == std::string_view::npos) {
+      head.fields.emplace_back(lower(line.substr(0, line.find(':'))), "");
+    } else {
+      head.fields.emplace_back(lower(line.substr(0, colon)), line.substr(colon + 2));
+    }
+  }
+  in.erase(0, end + 4);
+  co_return Got::bytes;
+}
+
+Task<Got> Wire::read_line(std::string& line) {
+  std::size_t end = 0;
+  while ((end = in.find("\r\n")) == std::string::npos) {
+    const Got got = co_await more();
+    if (got != Got::bytes) co_return got;
+  }
+  line = in.substr(0, end);
+  in.erase(0, end + 2);
+  co_return Got::bytes;
+}
+
+Task<Body> Wire::read_run(std::uint64_t size, Check& check, std::uint64_t stop_at) {
+  while (size > 0) {
+    if (in.empty()) {
+      const Got got = co_await more();
+      if (got != Got::bytes) co_return cut_or_stuck(got);
+    }
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(size, in.size()));
+    if (!check.take(std::string_view(in).substr(0, count))) co_return Body::foreign;
+    in.erase(0, count);
+    size -= count;
+    if (check.at >= stop_at) co_return Body::left;
+  }
+  co_return Body::whole;
+}
+
+Task<Body> Wire::read_chunks(Check& check, std::uint64_t stop_at) {
+  for (std::string line;;) {
+    Got got = co_await read_line(line);
+    if (got != Got::bytes) co_return cut_or_stuck(got);
+    const std::optional<std::uint64_t> size = number(line, 16);
+    if (!size) co_return Body::malformed;
+    if (*size > 0) {
+      const Body run = co_await read_run(*size, check, stop_at);
+      if (run != Body::whole) co_return run;
+    }
+    if (*size > 0) {
+      got = co_await read_line(line);
+      if (got != Got::bytes) co_return cut_or_stuck(got);
+      if (!line.empty()) co_return Body::malformed;
+      continue;
+    }
+    do {  // trailers
+      got = co_await read_line(line);
+      if (got != Got::bytes) co_return cut_or_stuck(got);
+    } while (!line.empty());
+    co_return Body::whole;
+  }
+}
+
+Task<Body> Wire::read_body(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at) {
+  if (stop_at == 0) co_return Body::left;
+  if (framing == Framing::none) co_return Body::whole;
+  if (framing == Framing::known) {
+    const Body body = co_await read_run(size, check, stop_at);
+    co_return body;
+  }
+  if (framing == Framing::chunked) {
+    const Body body = co_await read_chunks(check, stop_at);
+    co_return body;
+  }
+  for (;;) {
+    if (!check.take(in)) co_return Body::foreign;
+    in.clear();
+    if (check.at >= stop_at) co_return Body::left;
+    const Got got = co_await more();
+    if (got == Got::end) co_return Body::whole;
+    if (got != Got::bytes) co_return cut_or_stuck(got);
+  }
+}
+
+bool Wire::quiet() {
+  const io::SimEnd& end = end_of(*stream.plain_socket());
+  return in.empty() && end.inbox.empty() && end.in_flight == 0;
+}
+
+bool Wire::broken() { return end_of(*stream.plain_socket()).broken; }
+
+Task<> pass(io::Loop& loop, Millis time) {
+  // tidy: allow sleep because it is the virtual clock that passes
+  co_await io::sleep_until(loop, loop.now() + time);
+}
+
+std::optional<std::uint64_t> number(std::string_view text, int base) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<std::uint64_t> id_of(std::string_view target) {
+  if (!target.starts_with("/x/")) return std::nullopt;
+  return number(target.substr(3));
+}
+
+std::optional<std::pair<Framing, std::size_t>> framing_of(const Head& head, Framing otherwise) {
+  const std::size_t lengths = head.count("content-length");
+  const std::size_t codings = head.count("transfer-encoding");
+  if (lengths + codings > 1) return std::nullopt;
+  if (codings == 1) {
+    if (head.get("transfer-encoding") != "chunked") return std::nullopt;
+    return std::pair(Framing::chunked, std::size_t{0});
+  }
+  if (lengths == 1) {
+    const std::optional<std::uint64_t> length = number(head.get("content-length"));
+    if (!length) return std::nullopt;
+    return std::pair(Framing::known, static_cast<std::size_t>(*length));
+  }
+  return std::pair(otherwise, std::size_t{0});
+}
+
+}  // namespace weir::sim

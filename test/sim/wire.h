@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A connection as the simulated clients and servers use it, with their own reading of HTTP/1: strict,
+// simple, and not the code that it is to check.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "async/task.h"
+#include "exchange.h"
+#include "io/tcp_stream.h"
+
+namespace weir::sim {
+
+/// How a wait for bytes ended.
+enum class Got : std::uint8_t { bytes, end, broken, stuck };
+
+/// How the reading of a body ended.
+enum class Body : std::uint8_t {
+  whole,
+  cut,        ///< the connection ended, properly or not, before the message did
+  left,       ///< after as many bytes as were asked for
+  malformed,
+  foreign,    ///< these bytes belong to something else
+  stuck,
+};
+
+struct Head {
+  std::string first;  ///< the start line
+  std::vector<std::pair<std::string, std::string>> fields;  ///< names in lower case
+  [[nodiscard]] std::string_view get(std::string_view name) const;
+  [[nodiscard]] std::size_t count(std::string_view name) const;
+};
+
+class Wire {
+ public:
+  Wire(io::Loop& loop, io::Socket* socket, Millis reads_every = Millis(0));
+  Wire(const Wire&) = delete;
+  Wire& operator=(const Wire&) = delete;
+
+  std::string in;  ///< arrived and not looked at
+  io::TcpStream stream;
+
+  Task<Got> more();
+  Task<bool> send(std::string bytes);
+  Task<Got> read_head(Head& head);
+  /// Reads until the end of the message, or `stop_at` bytes. `size` is for Framing::known.
+  Task<Body> read_body(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at);
+  /// Nothing more has arrived or is on its way to here.
+  [[nodiscard]] bool quiet();
+  [[nodiscard]] bool broken();
+
+ private:
+  Task<Got> read_line(std::string& line);
+  Task<Body> read_run(std::uint64_t size, Check& check, std::uint64_t stop_at);
+  Task<Body> read_chunks(Check& check, std::uint64_t stop_at);
+
+  Millis reads_every_;
+};
+
+/// Waits on the virtual clock.
+Task<> pass(io::Loop& loop, Millis time);
+
+std::optional<std::uint64_t> number(std::string_view text, int base = 10);
+/// The id in "/x/ID".
+std::optional<std::uint64_t> id_of(std::string_view target);
+/// Content-Length and Transfer-Encoding as a framing; nothing when they contradict each other.
+std::optional<std::pair<Framing, std::size_t>> framing_of(const Head& head, Framing otherwise);
+
+}  // namespace weir::sim
