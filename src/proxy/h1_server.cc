@@ -228,6 +228,7 @@ void H1Server::on_timer() {
 }
 
 void H1Server::abort(Error why) {
+  aborted_ = true;
   if (exchange_ != nullptr) exchange_->abort(why);
   stream_.cancel(why);
 }
