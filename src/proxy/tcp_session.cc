@@ -94,7 +94,8 @@ Task<Result<io::Socket*>> TcpSession::connect() {
       connect_ = context_.loop.now() - begun;
       co_return socket;
     }
-    upstream_->failed(*endpoint_, socket.error());
+    // Descriptors that are wanting here say nothing about the server.
+    if (socket.error().code != Code::no_descriptors) upstream_->failed(*endpoint_, socket.error());
     tried[attempt] = endpoint_.get();
     const bool last = attempt + 1 == kAttemptsMax ||
                       upstream_->endpoints().size() <= attempt + 1;
