@@ -78,7 +78,8 @@ Task<Result<void>> Exchange::attempt() {
   Result<UpstreamLease> lease =
       co_await UpstreamLease::acquire(upstream, endpoint_, context_.loop, fresh_);
   if (!lease) {
-    upstream.failed(*endpoint_, lease.error());
+    // Descriptors that are wanting here say nothing about the server.
+    if (lease.error().code != Code::no_descriptors) upstream.failed(*endpoint_, lease.error());
     if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
     fresh_ = false;
     lease_fault_ = LeaseFault::connect;

@@ -17,6 +17,7 @@ void H1BodyReader::begin(const http::BodyLength& length, const http::HeadLimits&
   stall_ = stall;
   activity_ = nullptr;
   complete_ = length.empty();
+  failed_ = false;
   window_ = kWindowStart;
   chunked_.reset();
   if (kind_ == Kind::chunked) chunked_.reset(new Decoder(limits));
@@ -86,7 +87,9 @@ Task<Result<bool>> H1BodyReader::fill() {
     // One direction of a tunnel may be silent as long as the other one moves.
     const bool other_moved = more.error().code == Code::timed_out && activity_ != nullptr &&
                              activity_->moved > waiting_since;
-    if (!other_moved) co_return fail(meaning(more.error()));
+    if (other_moved) continue;
+    failed_ = more.error().code != Code::cancelled;
+    co_return fail(meaning(more.error()));
   }
 }
 

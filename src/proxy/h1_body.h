@@ -61,6 +61,8 @@ class H1BodyReader final : public BodyReader {
   [[nodiscard]] Millis stall() const override { return stall_; }
 
   [[nodiscard]] std::uint64_t received() const { return received_; }
+  /// The peer has not kept to its part: what is still to come is not to be waited for.
+  [[nodiscard]] bool failed() const { return failed_; }
 
  private:
   Task<Result<bool>> fill();
@@ -75,6 +77,7 @@ class H1BodyReader final : public BodyReader {
   BodyCauses causes_;
   http::BodyLength::Kind kind_ = http::BodyLength::Kind::none;
   bool complete_ = true;
+  bool failed_ = false;
   Cause over_limit_ = Cause::none;
   std::uint64_t remaining_ = 0;
   std::uint64_t received_ = 0;

@@ -162,6 +162,9 @@ TEST_F(BodyReaderTest, TheDeadlineIsOfAStallAndNotOfTheBody) {
   ASSERT_TRUE(out.done);
   EXPECT_EQ(out.error.cause, Cause::upstream_body_timeout);
   EXPECT_EQ(out.text, "xxxxx");
+  EXPECT_TRUE(reader.failed());
+  begin(BodyLength::known(1));
+  EXPECT_FALSE(reader.failed());
 }
 
 TEST_F(BodyReaderTest, ALimitIsOfTheBodysBytes) {

@@ -130,7 +130,7 @@ Task<> H1Server::handle_request(Instant begun) {
 // Makes the connection ready for the next request, or says that it cannot be.
 Task<H1Server::Next> H1Server::end_request() {
   const bool body_left = !request_->reader.complete();
-  if (!request_->reusable() || context_.draining || draining_) {
+  if (!request_->reusable() || request_->reader.failed() || context_.draining || draining_) {
     unread_input_ = body_left || !input_.bytes().empty();
     co_return Next::end;
   }
@@ -228,6 +228,7 @@ void H1Server::on_timer() {
 }
 
 void H1Server::abort(Error why) {
+  aborted_ = true;
   if (exchange_ != nullptr) exchange_->abort(why);
   stream_.cancel(why);
 }
@@ -265,6 +266,7 @@ Task<Result<void>> H1Request::inform(const http::ResponseHead& response) {
 
 bool H1Request::body_can_be_drained() const {
   if (reader.complete()) return true;
+  if (reader.failed()) return false;
   if (head.expect_continue && !continued_) return false;  // it may come, or never
   return head.body.kind == http::BodyLength::Kind::known && head.body.bytes <= kDrainBytesMax;
 }

@@ -83,7 +83,7 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   Task<> serve() override;
   void drain() override;
   void abort(Error why) override;
-  [[nodiscard]] bool idle() const override { return request_ == nullptr; }
+  [[nodiscard]] bool idle() const override { return request_ == nullptr && !aborted_; }
   /// Before serve(): answers the first request with this cause instead, and ends.
   void turn_away(Cause cause) { turned_away_ = cause; }
 
@@ -110,6 +110,7 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   std::uint64_t sent_before_ = 0;
   std::size_t requests_ = 0;
   bool draining_ = false;
+  bool aborted_ = false;  // it ends in its own time, and is not there to be closed once more
   Cause turned_away_ = Cause::none;
   bool unread_input_ = false;  // closing at once would reset the connection
 };

@@ -93,7 +93,8 @@ Task<Result<io::Socket*>> TcpSession::connect() {
       connect_ = context_.loop.now() - begun;
       co_return socket;
     }
-    upstream_->failed(*endpoint_, socket.error());
+    // Descriptors that are wanting here say nothing about the server.
+    if (socket.error().code != Code::no_descriptors) upstream_->failed(*endpoint_, socket.error());
     tried[attempt] = endpoint_.get();
     auto next = attempt + 1 < kAttemptsMax ? upstream_->pick({tried.data(), attempt + 1}) : nullptr;
     if (next == nullptr) co_return fail(connect_cause(socket.error()));

@@ -275,6 +275,21 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
   return plan;
 }
 
+// Runs `act` on each worker's thread and waits until all have done it. None of them has ended: they
+// end only after stop(), and nothing calls this then.
+void Server::on_all_workers(const std::function<void(Worker&)>& act) {
+  WEIR_ASSERT(!draining_);
+  std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
+  for (const auto& worker : workers_) {
+    Worker* target = worker.get();
+    target->loop().post([&act, &done, target] {
+      act(*target);
+      done.count_down();
+    });
+  }
+  done.wait();
+}
+
 // Hands the plan to all workers and waits until each has taken it over, so that after a reload has been
 // reported no new exchange runs by the old configuration.
 void Server::publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners) {
@@ -287,22 +302,22 @@ void Server::publish(const std::shared_ptr<const Plan>& plan, const Listeners& l
     getrlimit(RLIMIT_NOFILE, &limit);
     connections = limit.rlim_cur > kDescriptorsKept ? (limit.rlim_cur - kDescriptorsKept) / 2 : 64;
   }
-  std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
-  for (const auto& worker : workers_) {
-    Worker* target = worker.get();
-    target->loop().post([&, target, connections] {
-      target->set_connections_max(connections);
-      target->loop().chunks.set_budget(plan->config->limits.memory / workers_.size());
-      target->apply(plan);
-      for (const Listening& listening : listeners.opened) {
-        if (const Result<int> fd = io::duplicate(listening.fd); fd) {
-          target->listen(listening.id, *fd, plan->services.at(listening.id));
-        }
+  on_all_workers([&](Worker& worker) {
+    worker.set_connections_max(connections);
+    worker.loop().chunks.set_budget(plan->config->limits.memory / workers_.size());
+    worker.apply(plan);
+  });
+  // Only now: whoever accepts hands connections to workers that know what they are for.
+  on_all_workers([&](Worker& worker) {
+    for (const Listening& listening : listeners.opened) {
+      if (const Result<int> fd = io::duplicate(listening.fd); fd) {
+        worker.listen(listening.id, *fd, plan->services.at(listening.id));
+      } else {
+        log_error("worker {} does not listen on {}: {}", worker.index(),
+                  listening.settings.address.text(), errno_text(fd.error().os_errno));
       }
-      done.count_down();
-    });
-  }
-  done.wait();
+    }
+  });
   for (const Listening& old : listening_) {
     if (plan->services.contains(old.id)) continue;
     log_info("no longer listening on {}", old.settings.address.text());
@@ -482,14 +497,9 @@ ProcessStatus Server::process_status() {
   }
   if (draining_) return status;  // workers may be gone
   std::vector<std::vector<UpstreamStatus>> parts(workers_.size());
-  std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->loop().post([&, i] {
-      parts[i] = workers_[i]->upstream_status();
-      done.count_down();
-    });
-  }
-  done.wait();
+  on_all_workers([&](Worker& worker) {
+    parts[static_cast<std::size_t>(worker.index())] = worker.upstream_status();
+  });
   status.upstreams = merge_status(parts);
   return status;
 }

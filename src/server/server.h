@@ -71,6 +71,7 @@ class Server : private io::Timer {
   std::optional<std::string> open_listeners(const config::Config& config, Listeners& listeners);
   std::shared_ptr<const Plan> make_plan(std::shared_ptr<const config::Config> config,
                                         const Listeners& listeners);
+  void on_all_workers(const std::function<void(Worker&)>& act);
   void publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners);
   std::optional<std::string> drop_privileges() const;
   std::vector<std::string> files_of_user() const;

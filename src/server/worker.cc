@@ -49,7 +49,8 @@ std::shared_ptr<Plan> make_plan(std::shared_ptr<const config::Config> config,
 struct Worker::Listener {
   int id = 0;
   Service service;
-  io::Socket* socket = nullptr;  // nullptr: closed
+  std::shared_ptr<proxy::Upstream> tcp_upstream;  // of the plan that named it last
+  io::Socket* socket = nullptr;                   // nullptr: closed, or not open yet
   bool closing = false;
 };
 
@@ -106,6 +107,7 @@ void Worker::begin() {
 
 void Worker::end() {
   context_->snapshot.reset();
+  listeners_.clear();
   upstreams_.clear();
 }
 
@@ -152,13 +154,13 @@ void Worker::apply(const std::shared_ptr<const Plan>& plan) {
   }
   context_->snapshot = std::move(snapshot);
   context_->log = config.access_log.to == "off" ? nullptr : log_;
+  std::erase_if(listeners_, [](const auto& entry) {
+    return entry.second->closing && entry.second->socket == nullptr;
+  });
+  for (const auto& [id, service] : plan->services) know_listener(id, service);
   for (auto& [id, listener] : listeners_) {
-    const auto found = plan->services.find(id);
-    if (found != plan->services.end()) {
-      listener->service = found->second;
-    } else if (listener->service.kind != Service::Kind::handler) {
-      close_listener(*listener);
-    }
+    const bool handled = listener->service.kind == Service::Kind::handler;
+    if (!handled && !plan->services.contains(id)) close_listener(*listener);
   }
 }
 
@@ -175,16 +177,23 @@ void Worker::set_addresses(const std::string& name, std::size_t server,
   }
 }
 
-void Worker::listen(int id, int fd, const Service& service) {
-  auto listener = std::make_unique<Listener>();
-  listener->id = id;
-  listener->service = service;
-  listener->socket = loop_.io().adopt_listener(fd);
-  Listener* const raw = listener.get();
+// Known before it is open: another worker that has opened it already may hand a connection over.
+Worker::Listener& Worker::know_listener(int id, const Service& service) {
   std::unique_ptr<Listener>& entry = listeners_[id];
-  WEIR_ASSERT(entry == nullptr || entry->socket == nullptr);
-  entry = std::move(listener);
-  scope_->spawn(&Worker::accept_loop, this, raw);
+  if (entry == nullptr) entry = std::make_unique<Listener>();
+  entry->id = id;
+  entry->service = service;
+  entry->tcp_upstream = service.kind == Service::Kind::tcp
+                            ? context_->snapshot->tcp_upstreams[service.listen_index]
+                            : nullptr;
+  return *entry;
+}
+
+void Worker::listen(int id, int fd, const Service& service) {
+  Listener& listener = know_listener(id, service);
+  WEIR_ASSERT(listener.socket == nullptr);
+  listener.socket = loop_.io().adopt_listener(fd);
+  scope_->spawn(&Worker::accept_loop, this, &listener);
 }
 
 Task<> Worker::accept_loop(Worker* self, Listener* listener) {
@@ -198,7 +207,7 @@ Task<> Worker::accept_loop(Worker* self, Listener* listener) {
   };
   RateLimit complaint;
   std::size_t in_turn = 0;
-  while (listener->socket != nullptr) {
+  while (!listener->closing) {
     Accept accept(self->loop_, *listener->socket);
     co_await accept;
     if (accept.result) {
@@ -212,7 +221,6 @@ Task<> Worker::accept_loop(Worker* self, Listener* listener) {
       self->shed_idle();
       co_await io::sleep_until(self->loop_, self->loop_.now() + kAcceptPause);
     }
-    if (listener->closing) break;
     if (++in_turn >= kAcceptsPerTurn) {
       in_turn = 0;
       co_await yield(self->loop_.queue);
@@ -258,6 +266,7 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
 
 Worker& Worker::least_loaded() {
   Worker* least = this;
+  if (draining_) return *this;  // another one may have ended already
   for (Worker* worker : all_) {
     if (worker->connections() + kHandOffAhead <= least->connections()) least = worker;
   }
@@ -277,14 +286,17 @@ bool Worker::shed_idle() {
 
 void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
   const auto found = listeners_.find(id);
-  const Service service = found == listeners_.end() ? Service{} : found->second->service;
+  if (found == listeners_.end()) {  // closed since two reloads
+    io::close_descriptor(fd);
+    return;
+  }
+  const Listener& listener = *found->second;
   io::Socket* socket = loop_.io().adopt(fd);
   proxy::Connection* connection = nullptr;
-  if (service.kind == Service::Kind::tcp) {
-    const auto& upstream = context_->snapshot->tcp_upstreams[service.listen_index];
-    connection = new proxy::TcpSession(*context_, socket, peer, upstream);
+  if (listener.service.kind == Service::Kind::tcp) {
+    connection = new proxy::TcpSession(*context_, socket, peer, listener.tcp_upstream);
   } else {
-    auto* server = new proxy::H1Server(*context_, socket, peer, service.handler);
+    auto* server = new proxy::H1Server(*context_, socket, peer, listener.service.handler);
     if (admit == Admit::turn_away) server->turn_away(Cause::overload_connections);
     connection = server;
   }

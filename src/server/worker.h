@@ -116,6 +116,7 @@ class Worker {
   void accepted(int fd, const io::Peer& peer, Listener& listener);
   Worker& least_loaded();
   bool shed_idle();
+  Listener& know_listener(int id, const Service& service);
   void close_listener(Listener& listener);
   std::shared_ptr<proxy::Upstream> upstream(const Plan& plan, std::size_t index);
 
