@@ -83,6 +83,7 @@ void World::draw_scripts() {
 // Times are short, so that a black hole costs little; each is longer than any pause of the scripts.
 void World::make_config() {
   config_ = std::make_shared<config::Config>();
+  config_->access_log.to = "stdout";  // the sink is the world's own
   config::Timeouts& t = config_->timeouts;
   t.client_head = t.client_body = t.client_write = Millis(5'000);
   t.client_idle = Millis(8'000);
