@@ -131,7 +131,8 @@ Task<> H1Server::handle_request(Instant begun) {
 Task<H1Server::Next> H1Server::end_request() {
   const bool body_left = !request_->reader.complete();
   if (!request_->reusable() || request_->reader.failed() || context_.draining || draining_) {
-    unread_input_ = body_left || !input_.bytes().empty();
+    // A client that did not ask for the end may have sent the next request already.
+    unread_input_ = body_left || !input_.bytes().empty() || request_->head.keep_alive;
     co_return Next::end;
   }
   if (body_left) {

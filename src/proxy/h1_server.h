@@ -112,7 +112,7 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   bool draining_ = false;
   bool aborted_ = false;  // it ends in its own time, and is not there to be closed once more
   Cause turned_away_ = Cause::none;
-  bool unread_input_ = false;  // closing at once would reset the connection
+  bool unread_input_ = false;  // closing at once might reset the connection
 };
 
 }  // namespace weir::proxy

@@ -44,7 +44,9 @@ Task<> write_requests(Batch* batch) {
     const bool at_once = framing == Framing::none ||
                          (framing == Framing::known && x->request_size == 0);
     if (at_once && !(tunnel && x->agrees)) x->request_finished = true;
-    world.note("client: {} /x/{} with {} bytes", x->method, x->id, x->request_size);
+    world.note("client: {} /x/{} with {} bytes{}{}{}{}", x->method, x->id, x->request_size,
+               x->request_framing == Framing::chunked ? ", chunked" : "",
+               x->expect ? ", expect" : "", x->early ? ", early" : "", x->close ? ", close" : "");
     std::string head = request_head(*x);
     if (x->expect) {
       if (!co_await batch->wire.send(std::move(head))) co_return;
@@ -58,7 +60,7 @@ Task<> write_requests(Batch* batch) {
          &x->request_finished, std::move(head)});
     if (sent == Sent::stopped) {
       world.note("client: leaves in the request of {}", x->id);
-      x->left = true;
+      for (Exchange* unanswered : batch->exchanges) unanswered->left = true;
       batch->wire.stream.cancel(kOver);
     }
     if (sent != Sent::whole) co_return;
@@ -153,7 +155,7 @@ Task<bool> read_answer(Batch& batch, Exchange& x) {
     Head head;
     const Got got = co_await batch.wire.read_head(head);
     if (got != Got::bytes) {
-      world.note("client: no answer to {}", x.id);
+      world.note("client: no answer to {}, {}", x.id, got == Got::end ? "an end" : "broken");
       if (got == Got::stuck) world.violate("exchange {}: no answer for ever", x.id);
       co_return false;
     }
@@ -196,6 +198,7 @@ Batch next_batch(World& world, Wire& wire, Script& script, std::size_t& next) {
 
 Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next) {
   bool go_on = true;
+  bool may_end = false;  // the proxy may close though it did not say so
   while (go_on) {
     Batch batch = next_batch(world, wire, script, next);
     if (batch.exchanges.empty()) break;
@@ -208,6 +211,9 @@ Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next) {
         continue;
       }
       go_on = co_await read_answer(batch, *x);
+      if (may_end && x->seen_status == 0) x->abandoned = true;
+      // The rest of a long upload that no server wants is not read for ever.
+      may_end = x->early && x->server_close;
       resets = x->left && (x->ask == Ask::reset_in_response || x->way == Way::upgrade);
     }
     batch.may_send_body = true;

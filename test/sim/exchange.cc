@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::size_t kSurplusBody = 1000;  // small, so that it travels with what is behind it
 
+// Less would need more than the patience of a client for the largest bodies.
+constexpr std::size_t kCapacityMin = 400;
+
 std::uint64_t mix(std::uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
@@ -55,6 +58,7 @@ void draw_tunnel(Draw& draw, Exchange& x) {
   x.way = draw.chance(0.5) ? Way::tcp : Way::upgrade;
   x.method = "GET";
   x.http10 = false;
+  x.status = 200;
   x.request_size = draw.size();
   x.response_size = draw.size();
   x.response_framing = x.request_framing = Framing::until_close;
@@ -157,7 +161,7 @@ io::SimFaults draw_faults(Draw& draw) {
   faults.reset = some(0.3);
   faults.reset_within = 1 + draw.below(draw.chance(0.5) ? 2'000 : 300'000);
   faults.no_descriptors = some(0.05);
-  faults.receive_capacity = 1 + draw.below(draw.chance(0.5) ? 65'536 : 2'000);
+  faults.receive_capacity = kCapacityMin + draw.below(draw.chance(0.5) ? 65'536 : 2'000);
   return faults;
 }
 

@@ -17,7 +17,7 @@
 namespace weir::sim {
 namespace {
 
-constexpr std::uint64_t kSeeds = 1500;
+constexpr std::uint64_t kSeeds = 3000;
 constexpr std::size_t kFailuresShown = 10;
 
 std::optional<std::uint64_t> setting(const char* name) {
