@@ -220,7 +220,8 @@ TEST(RequestSteps, Targets) {
            {kRegex, "/x/../old/a", "/new/a"},
            {"rewrite = { regex = '^/old/', to = '' }", "/old/a?b", "/a?b"},
        }) {
-    const Stepped s(kRoute + c.rule + "\n", "192.0.2.1", std::string("GET ") + c.target, "Host: h");
+    const std::string first = std::string("GET ") + c.target;
+    const Stepped s(kRoute + c.rule + "\n", "192.0.2.1", first, "Host: h");
     EXPECT_EQ(s.target(), c.expected) << c.rule << ' ' << c.target;
   }
 }

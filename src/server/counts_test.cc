@@ -104,6 +104,8 @@ namespace weir::server {
 namespace {
 
 constexpr std::string_view kConfig = R"(
+[access_log]
+to = "stderr"
 [[listen]]
 address = "127.0.0.1:1"
 [upstream.app]
