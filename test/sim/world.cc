@@ -92,6 +92,7 @@ void World::make_config() {
   t.upstream_body = t.upstream_write = Millis(5'000);
   t.tunnel_idle = Millis(10'000);
   t.drain = Millis(5'000);
+  config_->access_log.to = "stdout";  // which is the sink that the test reads
   config_->listens.resize(2);
   config_->listens[1].tcp_upstream = "raw";
   for (const char* name : {"app", "raw"}) {
