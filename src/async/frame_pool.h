@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory for coroutine frames and other small per-exchange objects: free lists by size class, one set
-// per thread, so that a request in steady state calls malloc never. Under AddressSanitizer it is plain
-// malloc, because pools hide use-after-free.
+// Memory for coroutine frames and other small per-exchange objects: free lists by size class, one
+// set per thread, so that a request in steady state calls malloc never. Under AddressSanitizer it
+// is plain malloc, because pools hide use-after-free.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a loop still has to do in this or the next turn. Nothing else resumes a coroutine: events,
-// completions and cancellations put a Runnable here, so no function is re-entered by what it causes.
+// completions and cancellations put a Runnable here, so no function is re-entered by what it
+// causes.
 #pragma once
 
 #include <coroutine>

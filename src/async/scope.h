@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Structured concurrency. Every coroutine that runs beside its maker belongs to a Scope, which is a
-// member of an object with a named owner. There is no detach: the owner closes the scope (cancels what
-// runs, by its own means) and joins it before it dies; the destructor asserts that nobody is inside.
+// member of an object with a named owner. There is no detach: the owner closes the scope (cancels
+// what runs, by its own means) and joins it before it dies; the destructor asserts that nobody is
+// inside.
 #pragma once
 
 #include <coroutine>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Task<T>: a coroutine that is awaited where it is made. Lazy, immovable, [[nodiscard]]: references
-// among its arguments live until the awaiting full expression ends, by C++'s own rules. Coroutines are
-// named functions, never lambdas. A frame is destroyed only when it has finished; cancelling means
-// asking the operation it waits for to end.
+// among its arguments live until the awaiting full expression ends, by C++'s own rules. Coroutines
+// are named functions, never lambdas. A frame is destroyed only when it has finished; cancelling
+// means asking the operation it waits for to end.
 //
 // Awaiting starts the child inline. If it ends without waiting, the parent goes on at once and the
 // stack has not grown; otherwise the child resumes the parent by symmetric transfer when it ends.

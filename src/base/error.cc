@@ -36,36 +36,27 @@ std::size_t cause_count() { return kCauses.size(); }
 Error os_error(int os_errno, const char* where) {
   const auto make = [&](Code code) { return Error{code, Cause::none, os_errno, where}; };
   switch (os_errno) {
-    case EAGAIN:
-      WEIR_UNREACHABLE("EAGAIN is a wait, not a failure");
+    case EAGAIN: WEIR_UNREACHABLE("EAGAIN is a wait, not a failure");
     case ECONNRESET:
     case EPIPE:
     case ECONNABORTED:
-    case ENOTCONN:
-      return make(Code::reset);
-    case ETIMEDOUT:
-      return make(Code::timed_out);
-    case ECANCELED:
-      return make(Code::cancelled);
+    case ENOTCONN: return make(Code::reset);
+    case ETIMEDOUT: return make(Code::timed_out);
+    case ECANCELED: return make(Code::cancelled);
     case ECONNREFUSED:
-    case ENOENT:
-      return make(Code::refused);
+    case ENOENT: return make(Code::refused);
     case EHOSTUNREACH:
     case ENETUNREACH:
     case EHOSTDOWN:
     case ENETDOWN:
     case EACCES:
     case EPERM:
-    case EADDRNOTAVAIL:
-      return make(Code::unreachable);
+    case EADDRNOTAVAIL: return make(Code::unreachable);
     case ENOMEM:
-    case ENOBUFS:
-      return make(Code::no_memory);
+    case ENOBUFS: return make(Code::no_memory);
     case EMFILE:
-    case ENFILE:
-      return make(Code::no_descriptors);
-    default:
-      return make(Code::os);
+    case ENFILE: return make(Code::no_descriptors);
+    default: return make(Code::os);
   }
 }
 

@@ -33,17 +33,17 @@ std::size_t cause_count();                     ///< rows + 1; Cause values are b
 
 /// What happened to one operation, before anybody decided what it means for the exchange.
 enum class Code : std::uint8_t {
-  closed,     ///< the peer ended the stream where more was due
-  reset,      ///< the peer or the network broke the connection (ECONNRESET, EPIPE, …)
-  timed_out,  ///< the operation's own deadline passed
-  cancelled,  ///< the owner asked for an end
-  refused,    ///< ECONNREFUSED, or ENOENT of a unix socket
-  unreachable,  ///< no route, network down, no permission, no local port …
-  no_memory,  ///< the buffer budget is used up
+  closed,          ///< the peer ended the stream where more was due
+  reset,           ///< the peer or the network broke the connection (ECONNRESET, EPIPE, …)
+  timed_out,       ///< the operation's own deadline passed
+  cancelled,       ///< the owner asked for an end
+  refused,         ///< ECONNREFUSED, or ENOENT of a unix socket
+  unreachable,     ///< no route, network down, no permission, no local port …
+  no_memory,       ///< the buffer budget is used up
   no_descriptors,  ///< EMFILE, ENFILE
-  unresolved,  ///< a name without an address
-  malformed,  ///< the peer broke the protocol; `cause` says how
-  os,         ///< anything else; os_errno says what
+  unresolved,      ///< a name without an address
+  malformed,       ///< the peer broke the protocol; `cause` says how
+  os,              ///< anything else; os_errno says what
 };
 
 /// 16 bytes, trivially copyable.
@@ -84,11 +84,11 @@ void ignore(T&&, const char* /*why*/) {}
 }  // namespace weir
 
 /// `WEIR_TRY(x, expr);` declares x from a Result or returns its error. Statements, not expressions.
-#define WEIR_TRY(var, expr)                                            \
-  auto var##_result = (expr);                                          \
-  if (!var##_result) return std::unexpected(var##_result.error());     \
+#define WEIR_TRY(var, expr)                                        \
+  auto var##_result = (expr);                                      \
+  if (!var##_result) return std::unexpected(var##_result.error()); \
   auto& var = *var##_result
-#define WEIR_CO_TRY(var, expr)                                            \
-  auto var##_result = (expr);                                             \
-  if (!var##_result) co_return std::unexpected(var##_result.error());     \
+#define WEIR_CO_TRY(var, expr)                                        \
+  auto var##_result = (expr);                                         \
+  if (!var##_result) co_return std::unexpected(var##_result.error()); \
   auto& var = *var##_result

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every fixed bound in one place, with the arithmetic of the worst case. Bounds that an operator may
-// want to change are settings (config/config.h, struct Limits) instead.
+// Every fixed bound in one place, with the arithmetic of the worst case. Bounds that an operator
+// may want to change are settings (config/config.h, struct Limits) instead.
 //
-// Memory for stream buffers is one budget per process (limits.memory), split evenly over the workers.
-// A direction of a stream holds at most one chunk, so a proxied exchange holds at most
+// Memory for stream buffers is one budget per process (limits.memory), split evenly over the
+// workers. A direction of a stream holds at most one chunk, so a proxied exchange holds at most
 //     client head 64 KiB + one chunk of kWindowMax per direction + one pipelined read of 4 KiB,
-// and with splice one pipe of kSplicePipeSize per direction, of which a worker keeps kSplicePipesMax.
-// An idle connection holds none. Above kBudgetTight of its budget a worker gives no chunk larger than
-// kWindowTight; above the budget reads pause until chunks come back.
+// and with splice one pipe of kSplicePipeSize per direction, of which a worker keeps
+// kSplicePipesMax. An idle connection holds none. Above kBudgetTight of its budget a worker gives
+// no chunk larger than kWindowTight; above the budget reads pause until chunks come back.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ inline constexpr std::size_t kFrameClasses = 64;
 inline constexpr std::uint32_t kFreeFramesPerClass = 1024;
 
 // Windows of streams.
-inline constexpr std::size_t kWindowHead = 4_KiB;    ///< first read of a head; idle connections: none
+inline constexpr std::size_t kWindowHead = 4_KiB;  ///< first read of a head; idle connections: none
 inline constexpr std::size_t kWindowStart = 16_KiB;  ///< first read of a body
 inline constexpr std::size_t kWindowTight = 16_KiB;  ///< when the budget is tight
 inline constexpr std::size_t kWindowMax = 256_KiB;
@@ -34,13 +34,13 @@ inline constexpr std::size_t kFreeChunkBytesMax = 1_MiB;  ///< kept per worker f
 // Splice.
 inline constexpr std::size_t kSpliceAfter = 512_KiB;  ///< bytes that a body moved before it is bulk
 inline constexpr std::size_t kSplicePipeSize = 1_MiB;
-inline constexpr std::size_t kSplicePipesMax = 256;   ///< per worker, in use and kept
+inline constexpr std::size_t kSplicePipesMax = 256;  ///< per worker, in use and kept
 inline constexpr std::size_t kSplicePipesIdleMax = 8;
 
 // Work in one turn of the loop, so that no connection starves another.
-inline constexpr std::size_t kRunMax = 64;            ///< resumptions before looking for events again
-inline constexpr std::size_t kTurnBytesMax = 512_KiB; ///< moved by one direction before it yields
-inline constexpr std::size_t kTurnRequestsMax = 16;   ///< pipelined requests before it yields
+inline constexpr std::size_t kRunMax = 64;  ///< resumptions before looking for events again
+inline constexpr std::size_t kTurnBytesMax = 512_KiB;  ///< moved by one direction before it yields
+inline constexpr std::size_t kTurnRequestsMax = 16;    ///< pipelined requests before it yields
 inline constexpr std::size_t kAcceptsPerTurn = 16;
 inline constexpr int kEventsPerWait = 64;
 

@@ -188,15 +188,14 @@ int check(const Options& options) {
   } else if (options.flag("--print")) {
     fmt::print("{}", config::dump(*config, config::Show::changed));
   } else {
-    fmt::print(stderr, "{}: good ({} listeners, {} upstreams, {} routes)\n",
-               options.config_path(), config->listens.size(), config->upstreams.size(),
-               config->routes.size());
+    fmt::print(stderr, "{}: good ({} listeners, {} upstreams, {} routes)\n", options.config_path(),
+               config->listens.size(), config->upstreams.size(), config->routes.size());
   }
   return kGood;
 }
 
-// The admin address in a file that cannot be loaded: a reload of a broken file has to reach the running
-// Weir all the same.
+// The admin address in a file that cannot be loaded: a reload of a broken file has to reach the
+// running Weir all the same.
 std::optional<std::string> admin_line(const std::string& path) {
   static const re2::RE2 kLine(R"(\s*admin\s*=\s*["']([^"']+)["'].*)");
   std::ifstream file(path);
@@ -314,8 +313,9 @@ int unknown_command(const std::string& name) {
   std::vector<std::string_view> names;
   for (const Command& command : commands()) names.push_back(command.name);
   const std::string_view near = config::nearest(name, names);
-  complain(near.empty() ? fmt::format("there is no command \"{}\"; see weir --help", name)
-                        : fmt::format("there is no command \"{}\"; did you mean \"{}\"?", name, near));
+  complain(near.empty()
+               ? fmt::format("there is no command \"{}\"; see weir --help", name)
+               : fmt::format("there is no command \"{}\"; did you mean \"{}\"?", name, near));
   return kUsage;
 }
 

@@ -16,7 +16,8 @@
 
 namespace weir::io {
 
-/// The other end of a client connection; small, kept per connection. IPv4 is mapped (::ffff:a.b.c.d).
+/// The other end of a client connection; small, kept per connection. IPv4 is mapped
+/// (::ffff:a.b.c.d).
 struct Peer {
   std::array<std::uint8_t, 16> ip{};
   std::uint16_t port = 0;
@@ -37,9 +38,7 @@ class SocketAddress {
   /// The address that the socket is bound to.
   static SocketAddress of_socket(int fd);
 
-  [[nodiscard]] const sockaddr* get() const {
-    return reinterpret_cast<const sockaddr*>(&storage_);
-  }
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   [[nodiscard]] socklen_t size() const { return size_; }
   [[nodiscard]] int family() const { return storage_.any.sa_family; }
   [[nodiscard]] bool is_unix() const { return family() == AF_UNIX; }

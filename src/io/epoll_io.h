@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Io on epoll: edge-triggered, registered once per socket for both directions; readiness is remembered,
-// so that in steady state a receive or a send is one system call. An operation that cannot complete
-// at once is tried again from the run queue when its socket becomes ready: receive, parse and
-// answer then happen one after the other while the bytes are in the cache.
+// Io on epoll: edge-triggered, registered once per socket for both directions; readiness is
+// remembered, so that in steady state a receive or a send is one system call. An operation that
+// cannot complete at once is tried again from the run queue when its socket becomes ready: receive,
+// parse and answer then happen one after the other while the bytes are in the cache.
 #pragma once
 
 #include <memory>

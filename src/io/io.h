@@ -58,7 +58,7 @@ class RecvOp : public Op {
 class SendOp : public Op {
  public:
   enum class More : std::uint8_t { no, yes };  ///< yes: further bytes follow at once (MSG_MORE)
-  std::array<Bytes, 4> pieces{};  ///< advanced as they leave
+  std::array<Bytes, 4> pieces{};               ///< advanced as they leave
   More more = More::no;
   Result<void> result;
 };
@@ -113,8 +113,9 @@ class Io {
   /// Closes the socket. A receive that is under way is forgotten without completion (its owner is
   /// the caller); a send must not be under way.
   virtual void close(Socket& socket) = 0;
-  /// Bytes that were sent and that the peer has not acknowledged yet. A slow reader may leave the socket
-  /// unwritable for long although it reads all the time; this is how it is told from one that stopped.
+  /// Bytes that were sent and that the peer has not acknowledged yet. A slow reader may leave the
+  /// socket unwritable for long although it reads all the time; this is how it is told from one
+  /// that stopped.
   [[nodiscard]] virtual std::uint64_t unacknowledged(const Socket& socket) const = 0;
   /// Makes close() reset the connection (RST), so that the peer cannot take it for a proper end.
   virtual void reset_on_close(Socket& socket) = 0;
@@ -126,8 +127,8 @@ class Io {
   virtual bool start_readable(Socket& socket, PollOp& op) = 0;
   virtual bool start_writable(Socket& socket, PollOp& op) = 0;
   virtual bool start_accept(Socket& listener, AcceptOp& op) = 0;
-  /// One connection that is queued already; nothing when there is none. Never waits. No accept may be
-  /// under way. For the end of a listener.
+  /// One connection that is queued already; nothing when there is none. Never waits. No accept may
+  /// be under way. For the end of a listener.
   virtual std::optional<Result<int>> accept_queued(Socket& listener, Peer& peer) = 0;
   virtual bool start_connect(ConnectOp& op) = 0;
 

@@ -17,7 +17,8 @@ namespace {
 bool stale(const SocketAddress& address) {
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return false;
-  const bool refused = ::connect(probe, address.get(), address.size()) != 0 && errno == ECONNREFUSED;
+  const bool refused =
+      ::connect(probe, address.get(), address.size()) != 0 && errno == ECONNREFUSED;
   ::close(probe);
   return refused;
 }
@@ -39,8 +40,8 @@ Result<int> listen_on(const SocketAddress& address, int backlog, unsigned unix_m
   // "[::]:80" serves IPv4 as well.
   if (address.family() == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   if (!address.is_unix()) prepare_stream(fd);
-  const char* path = address.is_unix() ? reinterpret_cast<const sockaddr_un*>(address.get())->sun_path
-                                       : nullptr;
+  const char* path =
+      address.is_unix() ? reinterpret_cast<const sockaddr_un*>(address.get())->sun_path : nullptr;
   if (path != nullptr && stale(address)) ::unlink(path);
   if (::bind(fd, address.get(), address.size()) != 0) return fail_closing(fd, "bind");
   if (path != nullptr && ::chmod(path, unix_mode) != 0) return fail_closing(fd, "chmod");

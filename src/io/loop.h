@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The loop of one worker: run what is ready, fire timers, wait for events. One per thread; everything
-// that a loop owns is touched by its thread only. Other threads post messages.
+// The loop of one worker: run what is ready, fire timers, wait for events. One per thread;
+// everything that a loop owns is touched by its thread only. Other threads post messages.
 #pragma once
 
 #include <atomic>
@@ -19,8 +19,8 @@ namespace weir::io {
 
 class Loop {
  public:
-  /// `chunk_budget`: bytes of stream buffers. The backend is made with the loop's run queue and pool,
-  /// so it is attached afterwards, once, before anything else.
+  /// `chunk_budget`: bytes of stream buffers. The backend is made with the loop's run queue and
+  /// pool, so it is attached afterwards, once, before anything else.
   explicit Loop(std::size_t chunk_budget);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;

@@ -10,7 +10,6 @@
 
 #include "io/listener.h"
 #include "io/ring_backend.h"
-#include "io/listener.h"
 #include "io/system_socket.h"
 
 namespace weir::io {

@@ -208,7 +208,8 @@ Task<Result<std::uint64_t>> splice_bytes(TcpStream& source, TcpStream& sink, std
     held = *first;
   }
   Passage passage(source, sink, pipes, *pipe);
-  Result<std::uint64_t> passed = co_await pass(passage, limit - held, read_stall, write_stall, moved_at);
+  Result<std::uint64_t> passed =
+      co_await pass(passage, limit - held, read_stall, write_stall, moved_at);
   if (!passed) co_return passed;
   co_return held + *passed;
 }

@@ -46,7 +46,8 @@ class PipePool {
 /// `limit` mean that the source has ended. Nothing else may receive from `source` or send to `sink`
 /// meanwhile. After an error: if sink_failed(), the sink is of no use, and bytes may be lost with
 /// it; otherwise the source failed, and all that it gave was passed to the sink; if not_spliced(),
-/// nothing was moved at all and the caller has to copy. `moved_at`: kept up to date while bytes move.
+/// nothing was moved at all and the caller has to copy. `moved_at`: kept up to date while bytes
+/// move.
 Task<Result<std::uint64_t>> splice_bytes(TcpStream& source, TcpStream& sink, std::uint64_t limit,
                                          Millis read_stall, Millis write_stall, PipePool& pipes,
                                          Instant* moved_at = nullptr);

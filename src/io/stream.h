@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A Stream is a byte stream in both directions with deadlines. A TCP or unix socket is one
-// (TcpStream); TLS will be one over another. Deadlines bound stalls: each is the longest time in which
-// no byte may move.
+// (TcpStream); TLS will be one over another. Deadlines bound stalls: each is the longest time in
+// which no byte may move.
 #pragma once
 
 #include "io/io.h"

@@ -66,8 +66,7 @@ std::optional<Result<void>> send_now(int fd, SendOp& op, bool& moved) {
       vectors[used++] = {const_cast<char*>(piece.data()), piece.size()};
     }
     if (used == 0) return Result<void>{};
-    const int flags =
-        MSG_NOSIGNAL | MSG_DONTWAIT | (op.more == SendOp::More::yes ? MSG_MORE : 0);
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (op.more == SendOp::More::yes ? MSG_MORE : 0);
     ssize_t count = 0;
     if (used == 1) {
       count = ::send(fd, vectors[0].iov_base, vectors[0].iov_len, flags);
@@ -127,8 +126,7 @@ std::optional<Result<int>> accept_now(int fd, Blocking blocking, Peer& peer) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     const int flags = SOCK_CLOEXEC | (blocking == Blocking::no ? SOCK_NONBLOCK : 0);
-    const int accepted =
-        ::accept4(fd, reinterpret_cast<sockaddr*>(&address), &size, flags);
+    const int accepted = ::accept4(fd, reinterpret_cast<sockaddr*>(&address), &size, flags);
     if (accepted >= 0) {
       peer = Peer::from(address);
       return Result<int>(accepted);
@@ -151,10 +149,8 @@ bool transient_accept_error(int error) {
     case ENONET:
     case EHOSTUNREACH:
     case EOPNOTSUPP:
-    case ENETUNREACH:
-      return true;
-    default:
-      return false;
+    case ENETUNREACH: return true;
+    default: return false;
   }
 }
 

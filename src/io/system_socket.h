@@ -16,8 +16,8 @@ enum class Blocking : std::uint8_t { no, yes };
 Instant monotonic_now();
 WallTime wall_now();
 
-/// TCP_NODELAY and keep-alive probes, which find a peer that vanished without a word; no effect on unix
-/// sockets. Accepted sockets inherit them from their listener.
+/// TCP_NODELAY and keep-alive probes, which find a peer that vanished without a word; no effect on
+/// unix sockets. Accepted sockets inherit them from their listener.
 void prepare_stream(int fd);
 
 /// One receive without waiting: nothing when there is nothing yet; an empty chunk at the end.

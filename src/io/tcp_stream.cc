@@ -62,7 +62,7 @@ bool TcpStream::start_poll(PollOp& op, Millis stall, Direction direction) {
     if (loop_->io().start_readable(*socket_, op)) return true;
     set_recv_deadline(stall);
   } else {
-      send_deadline_ = kNever;
+    send_deadline_ = kNever;
     if (loop_->io().start_writable(*socket_, op)) return true;
     socket_->sent_at = loop_->now();
     await_send(stall);
@@ -70,9 +70,9 @@ bool TcpStream::start_poll(PollOp& op, Millis stall, Direction direction) {
   return false;
 }
 
-// A socket becomes writable again only when a good part of its buffer has left, which may take a slow
-// reader longer than any deadline. So the deadline is looked at in quarters, and bytes that the peer
-// acknowledged in between count as movement.
+// A socket becomes writable again only when a good part of its buffer has left, which may take a
+// slow reader longer than any deadline. So the deadline is looked at in quarters, and bytes that
+// the peer acknowledged in between count as movement.
 void TcpStream::await_send(Millis stall) {
   send_stall_ = stall;
   unacknowledged_ = std::numeric_limits<std::uint64_t>::max();

@@ -53,7 +53,7 @@ class TcpStream final : public Stream, private Timer {
   Instant send_deadline_ = kNever;
   Millis send_stall_{0};
   std::uint64_t unacknowledged_ = 0;  // when the send's deadline was last looked at
-  Error cancelled_{};  // where != nullptr: everything ends with it
+  Error cancelled_{};                 // where != nullptr: everything ends with it
 };
 
 /// Connects, bounded by `timeout` in total.

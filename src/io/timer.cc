@@ -43,7 +43,8 @@ void TimerWheel::advance(Instant now) {
   const std::uint64_t target =
       static_cast<std::uint64_t>((now - start_).count()) / static_cast<std::uint64_t>(kTickMicros);
   while (tick_ < target) {
-    // Jump over ticks at which nothing can happen: to the next multiple of 64 when level 0 is empty.
+    // Jump over ticks at which nothing can happen: to the next multiple of 64 when level 0 is
+    // empty.
     if (levels_[0].occupied == 0) {
       const std::uint64_t turn = (tick_ | (kSlots - 1));
       if (turn >= target) {

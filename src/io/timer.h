@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A hierarchical timer wheel: arming, moving and disarming are constant time; precision is one tick
-// (8 ms) and never early. One per loop. A Timer is meant to be re-armed lazily: its owner stores the true deadline
-// and, when the timer fires early for it, arms it again (see Stream).
+// (8 ms) and never early. One per loop. A Timer is meant to be re-armed lazily: its owner stores
+// the true deadline and, when the timer fires early for it, arms it again (see Stream).
 #pragma once
 
 #include <array>
@@ -45,7 +45,7 @@ class TimerWheel {
   static constexpr std::int64_t kTickMicros = 8'000;
 
  private:
-  static constexpr int kLevels = 5;      // 8 ms · 64^5 = 99 days; later ones wait in the last slot
+  static constexpr int kLevels = 5;  // 8 ms · 64^5 = 99 days; later ones wait in the last slot
   static constexpr int kSlotBits = 6;
   static constexpr std::uint64_t kSlots = 1u << kSlotBits;
 

@@ -52,8 +52,8 @@ struct Context {
   WorkerMetrics& metrics;
   TextPool texts;
   Random random;
-  LogSink* log = nullptr;          ///< nullptr: no access log
-  io::PipePool* pipes = nullptr;   ///< nullptr: nothing is spliced
+  LogSink* log = nullptr;              ///< nullptr: no access log
+  io::PipePool* pipes = nullptr;       ///< nullptr: nothing is spliced
   std::shared_ptr<Snapshot> snapshot;  ///< the configuration for new exchanges
   bool draining = false;               ///< connections close after their exchange
 };

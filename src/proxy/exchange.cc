@@ -93,8 +93,8 @@ Task<Result<void>> Exchange::attempt() {
   co_return head;
 }
 
-// A request without a body leaves at once. A body is sent beside reading the response, which may come
-// before the body's end.
+// A request without a body leaves at once. A body is sent beside reading the response, which may
+// come before the body's end.
 Task<> Exchange::send_request() {
   lease_->start(head_, steps_.target, steps_.edits, !head_.upgrade.empty());
   sent_at_ = context_.loop.now();
@@ -150,8 +150,8 @@ Task<Result<void>> Exchange::read_response_head() {
   co_return Result<void>{};
 }
 
-// Nothing reached the server, or a kept connection was closed before it can have seen the request and
-// the method may be sent again (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
+// Nothing reached the server, or a kept connection was closed before it can have seen the request
+// and the method may be sent again (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
 bool Exchange::may_retry() {
   if (aborted_.where != nullptr || retries_ + 1 >= static_cast<int>(kAttemptsMax)) return false;
   if (lease_fault_ == LeaseFault::connect) {
@@ -194,10 +194,9 @@ Task<> Exchange::respond_from_upstream() {
   const bool keep_alive = response_.keep_alive;
   responder_.start(response_, route_->response_edits, response_.body);
   lease_->unpin_head();
-  const Pumped pumped =
-      co_await pump(lease_->body(), responder_, context_.loop, context_.pipes);
+  const Pumped pumped = co_await pump(lease_->body(), responder_, context_.loop, context_.pipes);
   if (pumped.failed != Pumped::Side::none || aborted_.where != nullptr) {
-    const Error error = aborted_.where != nullptr           ? aborted_
+    const Error error = aborted_.where != nullptr               ? aborted_
                         : pumped.failed == Pumped::Side::reader ? pumped.error
                                                                 : client_fault(pumped.error);
     cause_ = error.cause;
@@ -206,8 +205,8 @@ Task<> Exchange::respond_from_upstream() {
     lease_.release(false);
     co_return;
   }
-  // The response may be complete before the request is. A server that keeps the connection may still
-  // want the rest; one that closes it does not.
+  // The response may be complete before the request is. A server that keeps the connection may
+  // still want the rest; one that closes it does not.
   co_await finish_upload(keep_alive ? Upload::wait : Upload::cancel);
   lease_.release(keep_alive && upload_result_.failed == Pumped::Side::none);
 }
@@ -238,8 +237,8 @@ Task<> Exchange::tunnel() {
 }
 
 Task<> Exchange::upload_tunnel(Exchange* self) {
-  const Pumped up = co_await pump(self->body_, *self->lease_, self->context_.loop,
-                                  self->context_.pipes);
+  const Pumped up =
+      co_await pump(self->body_, *self->lease_, self->context_.loop, self->context_.pipes);
   self->upload_done_ = true;
   if (up.failed != Pumped::Side::none) {
     const bool reader = up.failed == Pumped::Side::reader;
@@ -313,9 +312,8 @@ Task<> Exchange::fail_with(Error error) {
     responder_.abort(error);
     co_return;
   }
-  const std::string body =
-      fmt::format("{} {}\n\n{}: {}\n", text.http_status, http::reason_phrase(text.http_status),
-                  text.name, text.what);
+  const std::string body = fmt::format("{} {}\n\n{}: {}\n", text.http_status,
+                                       http::reason_phrase(text.http_status), text.name, text.what);
   co_await respond_fixed(text.http_status, "text/plain; charset=utf-8", body);
 }
 

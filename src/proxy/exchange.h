@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One request and its response: match the route, run its request steps, pick a server, lease a
-// connection, send the request while reading the response, run its response steps, forward until both
-// ends are finished, log once. The same for every protocol: HTTP/1 (h1_server.h) makes exchanges today,
-// HTTP/2 and 3 will, and nothing here knows which it was.
+// connection, send the request while reading the response, run its response steps, forward until
+// both ends are finished, log once. The same for every protocol: HTTP/1 (h1_server.h) makes
+// exchanges today, HTTP/2 and 3 will, and nothing here knows which it was.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@
 
 #include "async/scope.h"
 #include "proxy/h1_client.h"
-#include "proxy/request_steps.h"
 #include "proxy/pump.h"
+#include "proxy/request_steps.h"
 #include "proxy/snapshot.h"
 
 namespace weir::proxy {

@@ -40,20 +40,16 @@ Error H1BodyReader::meaning(const Error& error) const {
   switch (error.code) {
     case Code::timed_out:
       return error.as(activity_ != nullptr ? Cause::tunnel_idle_timeout : causes_.timeout);
-    case Code::malformed:
-      return error.as(causes_.malformed);
-    case Code::no_memory:
-      return error.as(Cause::overload_memory);
-    case Code::cancelled:
-      return error;  // whoever cancelled knows why
+    case Code::malformed: return error.as(causes_.malformed);
+    case Code::no_memory: return error.as(Cause::overload_memory);
+    case Code::cancelled: return error;  // whoever cancelled knows why
     case Code::closed:
     case Code::reset:
     case Code::refused:
     case Code::unreachable:
     case Code::no_descriptors:
     case Code::unresolved:
-    case Code::os:
-      return error.as(causes_.truncated);
+    case Code::os: return error.as(causes_.truncated);
   }
   WEIR_UNREACHABLE("code");
 }

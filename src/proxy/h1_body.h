@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// HTTP/1 bodies on a connection: by length, chunked, or until close (RFC 9112 section 6.3), and the raw
-// bytes of a tunnel, which are a body until close in both directions.
+// HTTP/1 bodies on a connection: by length, chunked, or until close (RFC 9112 section 6.3), and the
+// raw bytes of a tunnel, which are a body until close in both directions.
 #pragma once
 
 #include <memory>

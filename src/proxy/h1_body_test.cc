@@ -283,8 +283,7 @@ TEST_F(BodyWriterTest, Chunked) {
 TEST_F(BodyWriterTest, ChunkedAndEmptyWithTrailers) {
   http::FieldList trailers;
   trailers.push_back({"X-Sum", "42"});
-  EXPECT_EQ(write(BodyLength::chunked(), {}, "", &trailers),
-            "HEAD\r\n\r\n0\r\nX-Sum: 42\r\n\r\n");
+  EXPECT_EQ(write(BodyLength::chunked(), {}, "", &trailers), "HEAD\r\n\r\n0\r\nX-Sum: 42\r\n\r\n");
 }
 
 TEST_F(BodyWriterTest, UntilClose) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A connection to a server on which Weir speaks HTTP/1.1 as client: one exchange at a time, kept for
-// the next one in the endpoint's pool. While it is idle its receive stays armed, so that a server
-// which closes it (or says something that nobody asked for) removes it from the pool at once.
+// A connection to a server on which Weir speaks HTTP/1.1 as client: one exchange at a time, kept
+// for the next one in the endpoint's pool. While it is idle its receive stays armed, so that a
+// server which closes it (or says something that nobody asked for) removes it from the pool at
+// once.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,9 @@
 namespace weir::proxy {
 
 /// Tag of the list of idle connections.
-class H1Client final : public ListNode<H1Client>, public BodyWriter, private Input::Watcher,
+class H1Client final : public ListNode<H1Client>,
+                       public BodyWriter,
+                       private Input::Watcher,
                        public Pooled {
  public:
   H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket);
@@ -36,8 +39,8 @@ class H1Client final : public ListNode<H1Client>, public BodyWriter, private Inp
   [[nodiscard]] Millis stall() const override { return writer_.stall(); }
   [[nodiscard]] bool request_complete() const { return writer_.complete(); }
 
-  /// The next response head, 1xx included. Views stay until unpin_head() or the end of the exchange.
-  /// The time limit runs from when the request is complete (request_sent()).
+  /// The next response head, 1xx included. Views stay until unpin_head() or the end of the
+  /// exchange. The time limit runs from when the request is complete (request_sent()).
   Task<Result<void>> read_head(http::Method method, http::ResponseHead& head);
   void request_sent();
   void unpin_head() { input_.unpin(); }
@@ -83,8 +86,8 @@ class H1Client final : public ListNode<H1Client>, public BodyWriter, private Inp
   bool tunnel_ = false;
 };
 
-/// The use of a connection for one exchange. Its end gives the connection back to the pool or closes
-/// it, whichever is right; unique ownership.
+/// The use of a connection for one exchange. Its end gives the connection back to the pool or
+/// closes it, whichever is right; unique ownership.
 class UpstreamLease {
  public:
   UpstreamLease() = default;
@@ -96,8 +99,8 @@ class UpstreamLease {
   static Task<Result<UpstreamLease>> acquire(Upstream& upstream, std::shared_ptr<Endpoint> endpoint,
                                              io::Loop& loop, bool fresh);
 
-  /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps the
-  /// connection.
+  /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps
+  /// the connection.
   void release(bool reusable);
   explicit operator bool() const { return client_ != nullptr; }
   H1Client* operator->() { return client_.get(); }

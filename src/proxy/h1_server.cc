@@ -10,8 +10,8 @@
 namespace weir::proxy {
 namespace {
 
-// What is read and thrown away of a request body that nobody wants, so that the connection can be used
-// again: less than a new connection costs.
+// What is read and thrown away of a request body that nobody wants, so that the connection can be
+// used again: less than a new connection costs.
 constexpr std::uint64_t kDrainBytesMax = 64_KiB;
 // At the start of a drain an idle client may be about to send: it is still answered for so long.
 constexpr Millis kDrainIdle{1000};
@@ -152,14 +152,13 @@ Task<H1Server::Next> H1Server::end_request() {
   co_return Next::request;
 }
 
-// Answers a request that did not become an exchange. The connection ends: where the next request would
-// begin is not known, or the client is not to be trusted with it.
+// Answers a request that did not become an exchange. The connection ends: where the next request
+// would begin is not known, or the client is not to be trusted with it.
 Task<> H1Server::refuse(Cause cause, Instant begun) {
   const CauseText& text = describe(cause);
   const config::Config& config = context_.snapshot->config();
-  const std::string body =
-      fmt::format("{} {}\n\n{}: {}\n", text.http_status, http::reason_phrase(text.http_status),
-                  text.name, text.what);
+  const std::string body = fmt::format("{} {}\n\n{}: {}\n", text.http_status,
+                                       http::reason_phrase(text.http_status), text.name, text.what);
   http::ResponseHead head;
   head.status = text.http_status;
   head.fields.push_back({"Content-Type", "text/plain; charset=utf-8", http::FieldId::content_type});
@@ -187,8 +186,9 @@ Task<> H1Server::refuse(Cause cause, Instant begun) {
   observe(context_, record);
 }
 
-// Lets the client read the last response: what it still sends is read and dropped for a while, because
-// closing with unread input resets the connection and may destroy the response. RFC 9112 section 9.6.
+// Lets the client read the last response: what it still sends is read and dropped for a while,
+// because closing with unread input resets the connection and may destroy the response. RFC 9112
+// section 9.6.
 Task<> H1Server::linger() {
   stream_.shutdown_write();
   const Instant due = context_.loop.now() + Millis(kLingerMillis);
@@ -212,8 +212,8 @@ void H1Server::input_arrived() {
     abort(kClientGone);
     return;
   }
-  // A half-close may be meant (printf … | nc) or be all that is seen of a client that left; the server
-  // is given a little time to answer, and as long as something moves the client is there.
+  // A half-close may be meant (printf … | nc) or be all that is seen of a client that left; the
+  // server is given a little time to answer, and as long as something moves the client is there.
   sent_before_ = request_ != nullptr ? request_->bytes_sent() : 0;
   const Millis grace = context_.snapshot->config().timeouts.client_half_close;
   context_.loop.timers().arm(*this, context_.loop.now() + grace);
@@ -277,8 +277,8 @@ void H1Request::start(const http::ResponseHead& response, std::span<const http::
   WEIR_ASSERT(!started_);
   started_ = true;
   http::Framing framing;
-  framing.version = head.version == http::Version::http10 ? http::Version::http10
-                                                          : http::Version::http11;
+  framing.version =
+      head.version == http::Version::http10 ? http::Version::http10 : http::Version::http11;
   framing.body = length;
   using Kind = http::BodyLength::Kind;
   if (length.kind == Kind::chunked || length.kind == Kind::until_close) {
@@ -287,8 +287,8 @@ void H1Request::start(const http::ResponseHead& response, std::span<const http::
     framing.body = until_close_ ? http::BodyLength::until_close() : http::BodyLength::chunked();
   }
   const bool early = response.status >= 400 && !body_can_be_drained();
-  keep_alive_ = keep_alive_ && head.keep_alive && !until_close_ && !early &&
-                !context_.draining && !(head.expect_continue && !continued_ && !reader.complete());
+  keep_alive_ = keep_alive_ && head.keep_alive && !until_close_ && !early && !context_.draining &&
+                !(head.expect_continue && !continued_ && !reader.complete());
   framing.keep_alive = keep_alive_;
   framing.keep_content_length = length.kind == Kind::none;
   WEIR_ASSERT(head_text_.empty());

@@ -53,7 +53,8 @@ class H1Request final : public Responder, public Pooled {
   /// The response left complete and the connection may carry another request.
   [[nodiscard]] bool reusable() const { return writer.complete() && keep_alive_ && !broken_; }
   [[nodiscard]] bool broken() const { return broken_; }
-  /// An aborted message whose end is the connection's end can only be told from a whole one by a reset.
+  /// An aborted message whose end is the connection's end can only be told from a whole one by a
+  /// reset.
   [[nodiscard]] bool needs_reset() const { return broken_ && until_close_; }
   void refuse_reuse() { keep_alive_ = false; }
 

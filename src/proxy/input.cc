@@ -15,9 +15,9 @@ void Input::pin(std::size_t count) {
 }
 
 void Input::unpin() {
-  const bool rest_is_pinned =
-      !rest_.empty() && pinned_.capacity() > 0 && rest_.data() >= pinned_.bytes().data() &&
-      rest_.data() < pinned_.bytes().data() + pinned_.size();
+  const bool rest_is_pinned = !rest_.empty() && pinned_.capacity() > 0 &&
+                              rest_.data() >= pinned_.bytes().data() &&
+                              rest_.data() < pinned_.bytes().data() + pinned_.size();
   if (rest_is_pinned) {
     WEIR_ASSERT(chunk_.capacity() == 0);
     chunk_ = std::move(pinned_);
@@ -100,8 +100,8 @@ Result<bool> Input::take(std::size_t size_max, Keep keep) {
 
 Result<bool> Input::append(io::Chunk piece, std::size_t size_max) {
   const std::size_t size = rest_.size() + piece.size();
-  const bool fits = rest_.data() + rest_.size() == chunk_.room().data() &&
-                    chunk_.room().size() >= piece.size();
+  const bool fits =
+      rest_.data() + rest_.size() == chunk_.room().data() && chunk_.room().size() >= piece.size();
   if (!fits) {
     io::Chunk larger;
     if (!stream_.loop().chunks.allocate(std::max(size, std::min(size * 2, size_max)), larger) ||

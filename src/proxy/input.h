@@ -2,8 +2,8 @@
 //
 // The received side of a connection: bytes that arrived and were not consumed yet, and the receive
 // that is under way. A receive may be armed while nobody waits for it: between requests, during an
-// exchange, in the pool of idle connections. Then a watcher is told of what it brings, which is how a
-// client that leaves and a server that closes an idle connection are noticed at no cost.
+// exchange, in the pool of idle connections. Then a watcher is told of what it brings, which is how
+// a client that leaves and a server that closes an idle connection are noticed at no cost.
 #pragma once
 
 #include <coroutine>
@@ -39,18 +39,20 @@ class Input : private io::RecvOp {
   /// Lets go of every buffer without unconsumed bytes: also of the one under the last piece.
   void unpin();
 
-  /// Starts a receive in advance. No effect when one is under way, bytes are here or the peer ended.
+  /// Starts a receive in advance. No effect when one is under way, bytes are here or the peer
+  /// ended.
   void arm(std::size_t window);
   void watch(Watcher* watcher);
-  /// The peer ended its direction, or the connection failed; with all bytes before it consumed or not.
+  /// The peer ended its direction, or the connection failed; with all bytes before it consumed or
+  /// not.
   [[nodiscard]] bool ended() const { return state_ == State::arrived && over(); }
   /// With ended(): nothing for a proper end, otherwise the failure.
   [[nodiscard]] std::optional<Error> failure() const;
   /// Something was received in advance that more() would bring without waiting.
   [[nodiscard]] bool arrived() const { return state_ == State::arrived; }
 
-  /// `co_await more(window, stall)` → Result<bool>: true when bytes() is not empty any more, false at
-  /// the peer's end. bytes() must be empty before.
+  /// `co_await more(window, stall)` → Result<bool>: true when bytes() is not empty any more, false
+  /// at the peer's end. bytes() must be empty before.
   auto more(std::size_t window, Millis stall) { return More(*this, window, stall, Keep::no); }
   /// Likewise, but appends behind the bytes that are there, in one contiguous buffer of at most
   /// `size_max` bytes: for heads that come in pieces. Code::no_memory when the budget is used up.

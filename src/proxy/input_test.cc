@@ -46,7 +46,9 @@ class InputTest : public ::testing::TestWithParam<Net> {
     EXPECT_TRUE(world.run([&] { return out.done; }));
     return out;
   }
-  void arrive() { EXPECT_TRUE(world.run([&] { return input.arrived(); })); }
+  void arrive() {
+    EXPECT_TRUE(world.run([&] { return input.arrived(); }));
+  }
   [[nodiscard]] std::size_t held() const { return world.loop.chunks.used(); }
 
   TestWorld world{GetParam()};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of one exchange when it has ended: made once, read once, by the access log and by the
-// metrics. Views live as long as the exchange, so nothing here is kept.
+// What is known of one exchange when it has ended: made once, read once, by the access log and by
+// the metrics. Views live as long as the exchange, so nothing here is kept.
 #pragma once
 
 #include <cstdint>
@@ -19,22 +19,22 @@ struct UpstreamCounts;
 
 struct Record {
   WallTime started;
-  std::string_view protocol;         ///< "HTTP/1.1", "HTTP/1.0", "TCP"
-  const io::Peer* peer = nullptr;    ///< who is connected to us
-  std::string_view client;           ///< the client's address: the peer's, or what a trusted proxy said
+  std::string_view protocol;       ///< "HTTP/1.1", "HTTP/1.0", "TCP"
+  const io::Peer* peer = nullptr;  ///< who is connected to us
+  std::string_view client;  ///< the client's address: the peer's, or what a trusted proxy said
   std::string_view method;
-  std::string_view host;             ///< authority as the client sent it
-  std::string_view target;           ///< path and query as the client sent it
+  std::string_view host;    ///< authority as the client sent it
+  std::string_view target;  ///< path and query as the client sent it
   std::string_view user_agent;
   std::string_view referer;
-  std::string_view user;             ///< authenticated user; "" in this stage
+  std::string_view user;  ///< authenticated user; "" in this stage
   std::string_view request_id;
-  std::string_view route;            ///< "" when none matched
+  std::string_view route;  ///< "" when none matched
   std::string_view upstream;
-  std::string_view server;           ///< the address that was used last
-  RouteCounts* route_counts = nullptr;        ///< counted there; nullptr: nowhere
+  std::string_view server;              ///< the address that was used last
+  RouteCounts* route_counts = nullptr;  ///< counted there; nullptr: nowhere
   UpstreamCounts* upstream_counts = nullptr;
-  int status = 0;                    ///< sent to the client; 0: none was
+  int status = 0;  ///< sent to the client; 0: none was
   Cause cause = Cause::none;
   int retries = 0;
   std::uint64_t bytes_received = 0;  ///< body bytes from the client

@@ -19,8 +19,8 @@ struct ClientFacts {
 
 struct RequestSteps {
   std::span<const http::HeadEdit> edits;
-  std::string_view target;      ///< what the server is asked for
-  std::string_view client;      ///< the client's address, as far as it can be trusted
+  std::string_view target;  ///< what the server is asked for
+  std::string_view client;  ///< the client's address, as far as it can be trusted
   std::string_view request_id;
 };
 

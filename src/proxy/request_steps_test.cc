@@ -71,8 +71,10 @@ struct Stepped {
 const std::string kRoute = "[[route]]\nrespond = 200\n";
 // Top-level settings stand before the first section, and config_of() puts a listener first.
 std::shared_ptr<const config::Config> trusting() {
-  const std::string text = "trusted_proxies = [\"10.0.0.0/8\", \"2001:db8::/32\"]\n"
-                           "[[listen]]\naddress = \":1\"\n" + kRoute;
+  const std::string text =
+      "trusted_proxies = [\"10.0.0.0/8\", \"2001:db8::/32\"]\n"
+      "[[listen]]\naddress = \":1\"\n" +
+      kRoute;
   return config::load_text(text, "test.toml").config;
 }
 
@@ -100,8 +102,8 @@ TEST(RequestSteps, WhoTheClientIs) {
             "6.6.6.6, 1.2.3.4, 10.1.1.1", "1.2.3.4"},
            {"10.1.1.1", "\nX-Forwarded-For: 1.2.3.4 , , 10.3.3.3,",
             "1.2.3.4 , , 10.3.3.3,, 10.1.1.1", "1.2.3.4"},
-           {"10.1.1.1", "\nX-Forwarded-For: 10.2.2.2, 10.3.3.3",
-            "10.2.2.2, 10.3.3.3, 10.1.1.1", "10.2.2.2"},
+           {"10.1.1.1", "\nX-Forwarded-For: 10.2.2.2, 10.3.3.3", "10.2.2.2, 10.3.3.3, 10.1.1.1",
+            "10.2.2.2"},
            {"10.1.1.1", "\nX-Forwarded-For: unknown", "unknown, 10.1.1.1", "unknown"},
            {"10.1.1.1", "\nX-Forwarded-For:", "10.1.1.1", "10.1.1.1"},
            {"2001:db8::7", "\nX-Forwarded-For: 2001:db8::8, 2001:db9::1, 2001:db8::9",
@@ -172,9 +174,10 @@ TEST(RequestSteps, RequestIdsAreOfTheirOwn) {
 }
 
 TEST(RequestSteps, RulesOverruleWhatWeirSetsByItself) {
-  const Stepped s(kRoute + "request_headers = { set = { Host = \"inner\", X-Forwarded-For = \"me\", "
-                           "x-a = \"new\" }, add = { Via = \"2 more\", X-B = \"2\" }, "
-                           "remove = [\"X-Request-Id\", \"X-C\", \"X-Forwarded-Proto\"] }\n",
+  const Stepped s(kRoute +
+                      "request_headers = { set = { Host = \"inner\", X-Forwarded-For = \"me\", "
+                      "x-a = \"new\" }, add = { Via = \"2 more\", X-B = \"2\" }, "
+                      "remove = [\"X-Request-Id\", \"X-C\", \"X-Forwarded-Proto\"] }\n",
                   "192.0.2.1", "GET /", "Host: h\nX-A: old\nX-A: older\nX-B: 1\nX-C: gone");
   EXPECT_EQ(s.field("Host"), "inner");
   EXPECT_EQ(s.field("X-Forwarded-For"), "me");

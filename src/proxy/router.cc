@@ -32,15 +32,15 @@ bool value_holds(const config::ValueMatch& rule, std::optional<std::string_view>
 }
 
 // The names by which a host is looked up, in lower case and without a heap: "host:port", of which
-// the host is the front. A name is at most 253 bytes long (RFC 1035); what is longer is no name of a
-// rule, but its end may be.
+// the host is the front. A name is at most 253 bytes long (RFC 1035); what is longer is no name of
+// a rule, but its end may be.
 class HostKey {
  public:
   explicit HostKey(std::string_view authority) {
     const std::size_t bracket = authority.rfind(']');
     const std::size_t colon = authority.rfind(':');
-    const bool has_port = colon != std::string_view::npos &&
-                          (bracket == std::string_view::npos || colon > bracket);
+    const bool has_port =
+        colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
     std::string_view host = has_port ? authority.substr(0, colon) : authority;
     std::string_view port = has_port ? authority.substr(colon + 1) : std::string_view{};
     if (port.empty()) port = "80";  // what an authority without one means

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which route answers a request. Built once per configuration, read-only afterwards and shared by all
-// workers. The most specific match wins: by host (exact, then the longest wildcard, then any), then by
-// path (exact, expression, longest prefix, any), then by the number of further conditions, then by
-// order in the file. Finding it costs hash look-ups, however many routes there are.
+// Which route answers a request. Built once per configuration, read-only afterwards and shared by
+// all workers. The most specific match wins: by host (exact, then the longest wildcard, then any),
+// then by path (exact, expression, longest prefix, any), then by the number of further conditions,
+// then by order in the file. Finding it costs hash look-ups, however many routes there are.
 #pragma once
 
 #include <cstdint>

@@ -32,7 +32,8 @@ void check(const std::string& routes, std::initializer_list<Case> cases) {
   ASSERT_NE(config, nullptr);
   const Router router(*config);
   for (const Case& c : cases) {
-    EXPECT_EQ(answer(*config, router, c.first, c.fields), c.expected) << c.first << '\n' << c.fields;
+    EXPECT_EQ(answer(*config, router, c.first, c.fields), c.expected) << c.first << '\n'
+                                                                      << c.fields;
   }
 }
 
@@ -40,8 +41,7 @@ TEST(Router, Hosts) {
   check(route("exact", "host = 'example.com'") + route("port", "host = 'example.com:8443'") +
             route("http", "host = 'plain.org:80'") + route("wild", "host = '*.example.com'") +
             route("longer", "host = '*.eu.example.com'") + route("v6", "host = '[::1]'") +
-            route("v6port", "host = '[2001:db8::1]:8080'") +
-            route("any", "path = '/any'"),
+            route("v6port", "host = '[2001:db8::1]:8080'") + route("any", "path = '/any'"),
         {
             {"GET /", "Host: example.com", "exact"},
             {"GET /", "Host: EXAMPLE.Com", "exact"},
@@ -138,8 +138,8 @@ TEST(Router, AnyPathAndOptionsOfTheServer) {
 }
 
 TEST(Router, Conditions) {
-  check(route("method", "path = '/m', method = ['POST', 'PURGE']") +
-            route("plain", "path = '/h'") + route("exact", "path = '/h', header = { x-v = '2' }") +
+  check(route("method", "path = '/m', method = ['POST', 'PURGE']") + route("plain", "path = '/h'") +
+            route("exact", "path = '/h', header = { x-v = '2' }") +
             route("regex", "path = '/h', header = { x-r = '~v[0-9]+' }") +
             route("present", "path = '/h', header = { x-p = true }") +
             route("both", "path = '/h', header = { x-v = '2', x-p = true }") +
@@ -184,7 +184,8 @@ TEST(Router, AThousandRoutesAreEachFound) {
   std::string text;
   for (int i = 0; i < 1000; ++i) {
     const std::string n = std::to_string(i);
-    text += route("r" + n, "host = 'h" + std::to_string(i % 10) + ".test', path = '/p" + n + "/**'");
+    text +=
+        route("r" + n, "host = 'h" + std::to_string(i % 10) + ".test', path = '/p" + n + "/**'");
   }
   const auto config = config_of(text);
   ASSERT_NE(config, nullptr);

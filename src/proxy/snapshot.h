@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A configuration as one worker runs it: routes joined with their upstreams and counters. An exchange
-// keeps the snapshot it began with; upstreams (pools, health) are shared between snapshots.
+// A configuration as one worker runs it: routes joined with their upstreams and counters. An
+// exchange keeps the snapshot it began with; upstreams (pools, health) are shared between
+// snapshots.
 #pragma once
 
 #include <memory>
@@ -21,7 +22,7 @@ struct RouteEntry {
   std::shared_ptr<Upstream> upstream;       ///< for routes that have one
   RouteCounts* counts = nullptr;
   std::uint16_t index = 0;
-  std::vector<http::HeadEdit> request_edits;   ///< views of the settings
+  std::vector<http::HeadEdit> request_edits;  ///< views of the settings
   std::vector<http::HeadEdit> response_edits;
 };
 
@@ -38,7 +39,8 @@ class Snapshot {
     return {config_->limits.head_size, config_->limits.head_fields, config_->limits.target_size};
   }
   /// The route of a request; the entry for "none" when nothing matches.
-  [[nodiscard]] const RouteEntry& route(const http::RequestHead& head, std::string_view path) const {
+  [[nodiscard]] const RouteEntry& route(const http::RequestHead& head,
+                                        std::string_view path) const {
     const int index = router_->match(head, path);
     return index < 0 ? none : routes[static_cast<std::size_t>(index)];
   }

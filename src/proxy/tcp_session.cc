@@ -85,8 +85,8 @@ Task<Result<io::Socket*>> TcpSession::connect() {
           "pick");
     }
     const Instant begun = context_.loop.now();
-    Result<io::Socket*> socket = co_await io::connect(context_.loop, endpoint_->address,
-                                                      upstream_->connect_timeout());
+    Result<io::Socket*> socket =
+        co_await io::connect(context_.loop, endpoint_->address, upstream_->connect_timeout());
     if (socket) {
       upstream_->worked(*endpoint_);
       upstream_->counts().connects.add();

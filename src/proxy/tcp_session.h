@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Plain TCP: a client's connection joined with one to a server, both directions until each is ended by
-// its sender. The bytes are those of a tunnel (h1_body.h): half-closes are passed on, and only silence in
-// both directions is idleness.
+// Plain TCP: a client's connection joined with one to a server, both directions until each is ended
+// by its sender. The bytes are those of a tunnel (h1_body.h): half-closes are passed on, and only
+// silence in both directions is idleness.
 #pragma once
 
 #include <memory>

@@ -28,8 +28,7 @@ Error connect_cause(Error error) {
   WEIR_UNREACHABLE("code");
 }
 
-Upstream::Upstream(Context& context, UpstreamCounts& counts)
-    : context_(context), counts_(counts) {}
+Upstream::Upstream(Context& context, UpstreamCounts& counts) : context_(context), counts_(counts) {}
 
 Upstream::~Upstream() { close_idle(); }
 
@@ -159,7 +158,8 @@ void Upstream::failed(Endpoint& endpoint, Error error) {
   counts_.connect_failures.add();
   endpoint.last_error = error;
   const int doublings = std::min(endpoint.failures++, 16);
-  const Millis rest = std::min(settings_->retry_after * (1 << doublings), settings_->retry_after_max);
+  const Millis rest =
+      std::min(settings_->retry_after * (1 << doublings), settings_->retry_after_max);
   endpoint.retry_at = context_.loop.now() + rest;
   // A server that does not take new connections will hardly answer on the old ones.
   while (!endpoint.idle.empty()) endpoint.idle.front().discard_idle();

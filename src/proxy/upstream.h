@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The servers that answer: which one is next (balancing), what is known of its health, and its idle
-// connections (pool). All of it belongs to one worker; nothing is locked. An endpoint is one address:
-// a server given by name is as many endpoints as its name has addresses, and these may change.
+// connections (pool). All of it belongs to one worker; nothing is locked. An endpoint is one
+// address: a server given by name is as many endpoints as its name has addresses, and these may
+// change.
 #pragma once
 
 #include <functional>
@@ -20,26 +21,26 @@ namespace weir::proxy {
 
 class H1Client;
 
-/// One address of an upstream, as one worker sees it. Shared by the upstream and by the leases on it;
-/// it lives on when a reload or the resolver has dropped it, until its last exchange has ended.
+/// One address of an upstream, as one worker sees it. Shared by the upstream and by the leases on
+/// it; it lives on when a reload or the resolver has dropped it, until its last exchange has ended.
 class Endpoint {
  public:
   Endpoint(const io::SocketAddress& address, std::string name);
   ~Endpoint();
 
   io::SocketAddress address;
-  std::string name;     ///< for logs: the address
+  std::string name;  ///< for logs: the address
   int weight = 1;
   bool backup = false;
   bool retired = false;  ///< not in the configuration any more: connections are not kept
 
   // Balancing.
-  int current = 0;          ///< smooth weighted round robin
-  std::size_t active = 0;   ///< exchanges now
+  int current = 0;         ///< smooth weighted round robin
+  std::size_t active = 0;  ///< exchanges now
 
   // Health by use.
-  int failures = 0;               ///< connects that failed in a row
-  Instant retry_at{};             ///< not chosen before, unless nothing else is left
+  int failures = 0;    ///< connects that failed in a row
+  Instant retry_at{};  ///< not chosen before, unless nothing else is left
   Error last_error{};
 
   // Idle connections, most recently used first.
@@ -87,8 +88,8 @@ class Upstream {
   Endpoint* round_robin(std::span<Endpoint* const> candidates);
   Endpoint* least_connections(std::span<Endpoint* const> candidates);
   void rebuild();
-  void add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
-                    const io::SocketAddress& address, std::size_t server);
+  void add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next, const io::SocketAddress& address,
+                    std::size_t server);
 
   Context& context_;
   UpstreamCounts& counts_;

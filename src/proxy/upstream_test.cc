@@ -57,8 +57,9 @@ class UpstreamTest : public ::testing::Test {
 using Counts = std::map<std::string, int>;
 
 TEST_F(UpstreamTest, RoundRobinGivesEachItsWeight) {
-  configure(servers("{ address = '10.0.0.1:80', weight = 5 }, '10.0.0.2:80', "
-                    "{ address = '10.0.0.3:80', weight = 2 }"));
+  configure(
+      servers("{ address = '10.0.0.1:80', weight = 5 }, '10.0.0.2:80', "
+              "{ address = '10.0.0.3:80', weight = 2 }"));
   EXPECT_EQ(picks(80), (Counts{{"10.0.0.1:80", 50}, {"10.0.0.2:80", 10}, {"10.0.0.3:80", 20}}));
 }
 
@@ -75,7 +76,8 @@ TEST_F(UpstreamTest, RoundRobinIsSmooth) {
 TEST_F(UpstreamTest, MoreServersThanAnyWindowAllGetTheirShare) {
   configure(servers("'many.test:80'"));
   std::vector<io::SocketAddress> many;
-  for (int i = 0; i < 600; ++i) many.push_back(address(1 + i % 200, static_cast<std::uint16_t>(i + 1)));
+  for (int i = 0; i < 600; ++i)
+    many.push_back(address(1 + i % 200, static_cast<std::uint16_t>(i + 1)));
   upstream.set_addresses(0, many);
   const Counts all = picks(1200);
   EXPECT_EQ(all.size(), 600u);
@@ -126,8 +128,7 @@ TEST_F(UpstreamTest, WhatWasTriedIsNotPickedAgain) {
 }
 
 TEST_F(UpstreamTest, AFailedServerRestsTwiceAsLongEachTime) {
-  configure(servers("'10.0.0.1:80', '10.0.0.2:80'",
-                    "retry_after = '1s'\nretry_after_max = '5s'"));
+  configure(servers("'10.0.0.1:80', '10.0.0.2:80'", "retry_after = '1s'\nretry_after_max = '5s'"));
   const auto one = endpoint("10.0.0.1:80");
   const Error timed_out{Code::timed_out, Cause::none, 0, "connect"};
   for (const int seconds : {1, 2, 4, 5, 5}) {
@@ -286,7 +287,8 @@ TEST_F(PoolTest, AnUnusedConnectionIsNotKeptAsIfItHadAnswered) {
 TEST_F(PoolTest, NamesNoDescriptorAsWhatItIs) {
   EXPECT_EQ(connect_cause(Error{Code::no_descriptors, Cause::none, 0, "x"}).cause,
             Cause::overload_connections);
-  EXPECT_EQ(connect_cause(Error{Code::refused, Cause::none, 0, "x"}).cause, Cause::upstream_refused);
+  EXPECT_EQ(connect_cause(Error{Code::refused, Cause::none, 0, "x"}).cause,
+            Cause::upstream_refused);
   EXPECT_EQ(connect_cause(Error{Code::timed_out, Cause::none, 0, "x"}).cause,
             Cause::upstream_connect_timeout);
   EXPECT_EQ(connect_cause(Error{Code::os, Cause::none, 0, "x"}).cause, Cause::upstream_unreachable);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tests of streams and bodies stand on: one loop, on the simulated network or on epoll, and
-// pairs of connected streams. For tests only.
+// What the tests of streams and bodies stand on: one loop, on the simulated network or on epoll,
+// and pairs of connected streams. For tests only.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -56,7 +56,8 @@ class TestWorld {
     return made;
   }
 
-  /// Turns the loop until `done` says so; false: it did not in ten seconds (of the network's clock).
+  /// Turns the loop until `done` says so; false: it did not in ten seconds (of the network's
+  /// clock).
   template <class Done>
   bool run(Done done) {
     const Instant limit = loop.io().now() + kPatience;
@@ -122,7 +123,8 @@ class TestWorld {
 enum class Then : std::uint8_t { keep, end, reset };
 inline Task<> say(io::TcpStream* stream, std::string text, Then then) {
   const std::array<Bytes, 4> pieces = {text, {}, {}, {}};
-  const Result<void> sent = text.empty() ? Result<void>{} : co_await stream->send(pieces, kPatience);
+  const Result<void> sent =
+      text.empty() ? Result<void>{} : co_await stream->send(pieces, kPatience);
   ignore(sent, "the other side may have left, and the test sees that there");
   if (then == Then::end) stream->shutdown_write();
   if (then == Then::reset) stream->close(io::Stream::Close::reset);

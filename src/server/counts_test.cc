@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What one proxied request costs, in numbers that do not depend on the machine: system calls,
-// allocations, coroutine frames. A change of a number here is a change of the price of every request:
-// justify it in the commit that makes it.
+// allocations, coroutine frames. A change of a number here is a change of the price of every
+// request: justify it in the commit that makes it.
 #undef _FORTIFY_SOURCE  // it would define recv() here before we do
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -41,7 +41,8 @@ struct Asked {
   int allocations = 0;
   long bytes = 0;  // allocated and not freed
 };
-thread_local Asked asked;  // tidy: allow thread-local because hooks of the C library have no context
+thread_local Asked
+    asked;  // tidy: allow thread-local because hooks of the C library have no context
 
 }  // namespace
 
@@ -145,7 +146,8 @@ struct Socket {
   int fd;
 };
 
-// A worker that is turned by hand, between a client and an origin that are plain sockets of the test.
+// A worker that is turned by hand, between a client and an origin that are plain sockets of the
+// test.
 class Counts : public ::testing::TestWithParam<io::Backend> {
  protected:
   void SetUp() override {
@@ -246,7 +248,8 @@ TEST_P(Counts, OfAProxiedKeepAliveRequest) {
   for (int i = 0; i < kRounds; ++i) request(client);
   const Asked after = asked;
   const PoolCounts pool_after = pool_counts();
-  if (GetParam() == io::Backend::epoll) {  // the ring's system calls are not functions of the library
+  if (GetParam() ==
+      io::Backend::epoll) {  // the ring's system calls are not functions of the library
     EXPECT_EQ(after.receives - before.receives, 2 * kRounds);
     EXPECT_EQ(after.empty_receives - before.empty_receives, 0);
     EXPECT_EQ(after.sends - before.sends, 2 * kRounds);

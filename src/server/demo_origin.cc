@@ -110,7 +110,8 @@ Task<> DemoOrigin::bytes(const http::RequestHead& head, std::uint64_t size,
   response.status = 200;
   response.fields.push_back({"Content-Type", "application/octet-stream"});
   const bool bodiless = head.method == http::Method::head;
-  responder.start(response, {}, bodiless ? http::BodyLength::none() : http::BodyLength::known(size));
+  responder.start(response, {},
+                  bodiless ? http::BodyLength::none() : http::BodyLength::known(size));
   const std::string block = pattern();
   std::uint64_t left = bodiless ? 0 : size;
   while (left > block.size()) {
@@ -122,8 +123,7 @@ Task<> DemoOrigin::bytes(const http::RequestHead& head, std::uint64_t size,
     left -= block.size();
     co_await yield(server_.loop().queue);  // the control thread has other things to do as well
   }
-  Result<void> sent =
-      co_await responder.finish(std::string_view(block).substr(0, left), nullptr);
+  Result<void> sent = co_await responder.finish(std::string_view(block).substr(0, left), nullptr);
   if (!sent) responder.abort(sent.error());
 }
 
@@ -191,14 +191,11 @@ Task<> DemoOrigin::echo(const http::RequestHead& head, proxy::BodyReader& body,
     std::string_view input = piece->bytes;
     while (auto event = reader.next(input)) {
       switch (event->kind) {
-        case WebSocketEvent::Kind::message:
-          append_frame(out, event->opcode, event->payload);
-          break;
+        case WebSocketEvent::Kind::message: append_frame(out, event->opcode, event->payload); break;
         case WebSocketEvent::Kind::ping:
           append_frame(out, WebSocketOpcode::pong, event->payload);
           break;
-        case WebSocketEvent::Kind::pong:
-          break;
+        case WebSocketEvent::Kind::pong: break;
         case WebSocketEvent::Kind::close:
         case WebSocketEvent::Kind::failed:
           append_close(out, event->close_code);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The origin of `weir demo`: the page and the paths behind its cards (demo_page.h lists them). Served by
-// the control thread, behind Weir's own workers.
+// The origin of `weir demo`: the page and the paths behind its cards (demo_page.h lists them).
+// Served by the control thread, behind Weir's own workers.
 #pragma once
 
 #include "proxy/h1_server.h"

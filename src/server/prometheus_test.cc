@@ -192,7 +192,8 @@ TEST(Prometheus, TheDocumentationHasTheSameRows) {
 
 TEST(StatusJson, SaysWhatAnOperatorAsks) {
   MetricsRegistry registry(2, WallTime{1'767'323'045'000'000});
-  auto record = example(registry.worker(0), registry.route_slot("web"), registry.upstream_slot("app"));
+  auto record =
+      example(registry.worker(0), registry.route_slot("web"), registry.upstream_slot("app"));
   proxy::observe(registry.worker(1), record);
   registry.worker(1).connections_active.add(4);
   const auto json = status_json(registry.snapshot(), example_process());

@@ -9,7 +9,8 @@
 
 namespace weir::server {
 
-/// Sends a complete response; for HEAD only its head. Nothing is kept; a client that left is ignored.
+/// Sends a complete response; for HEAD only its head. Nothing is kept; a client that left is
+/// ignored.
 Task<> reply(proxy::Responder& responder, const http::RequestHead& request, int status,
              std::string_view content_type, std::string_view body);
 

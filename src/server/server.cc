@@ -9,8 +9,8 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <cstring>
+#include <filesystem>
 #include <latch>
 #include <thread>
 
@@ -52,13 +52,14 @@ std::string bind_failure(const config::Listen& listen, const Error& error) {
   if (error.os_errno == EADDRINUSE) {
     hint = " (another program listens there; `ss -ltnp` shows which)";
   } else if (error.os_errno == EACCES) {
-    hint = " (ports below 1024 need root: start as root with `user` set, or give the binary "
-           "CAP_NET_BIND_SERVICE)";
+    hint =
+        " (ports below 1024 need root: start as root with `user` set, or give the binary "
+        "CAP_NET_BIND_SERVICE)";
   } else if (error.os_errno == EADDRNOTAVAIL) {
     hint = " (this machine has no such address)";
   }
-  return fmt::format("cannot listen on {}: {}{}", listen.address.text(),
-                     errno_text(error.os_errno), hint);
+  return fmt::format("cannot listen on {}: {}{}", listen.address.text(), errno_text(error.os_errno),
+                     hint);
 }
 
 io::Backend backend_of(config::IoBackend backend) {
@@ -290,8 +291,8 @@ void Server::on_all_workers(const std::function<void(Worker&)>& act) {
   done.wait();
 }
 
-// Hands the plan to all workers and waits until each has taken it over, so that after a reload has been
-// reported no new exchange runs by the old configuration.
+// Hands the plan to all workers and waits until each has taken it over, so that after a reload has
+// been reported no new exchange runs by the old configuration.
 void Server::publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners) {
   plan_ = plan;
   config_ = plan->config;
@@ -405,8 +406,8 @@ void Server::watch_names() {
   watches_ = std::move(kept);
 }
 
-// At start the first answers are worth a short wait; what does not resolve by then must not keep the
-// rest from being served.
+// At start the first answers are worth a short wait; what does not resolve by then must not keep
+// the rest from being served.
 void Server::await_names() {
   watch_names();
   io::Loop& loop = control_->loop();
@@ -460,8 +461,7 @@ int Server::run() {
   uninstall_signals();
   resolver_.reset();
   for (const auto& worker : workers_) worker->join();
-  if (config_->admin.address &&
-      config_->admin.address->kind == config::Address::Kind::unix_path) {
+  if (config_->admin.address && config_->admin.address->kind == config::Address::Kind::unix_path) {
     ::unlink(config_->admin.address->path.c_str());
   }
   log_->stop();

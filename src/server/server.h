@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The process: workers, listening sockets, the log writer, counters, and the control loop on the main
-// thread that reacts to signals and to the admin socket. Reload is by difference: a new configuration
-// is built completely first, and if any part of it fails nothing has changed.
+// The process: workers, listening sockets, the log writer, counters, and the control loop on the
+// main thread that reacts to signals and to the admin socket. Reload is by difference: a new
+// configuration is built completely first, and if any part of it fails nothing has changed.
 #pragma once
 
 #include <functional>

@@ -25,7 +25,7 @@ void on_signal(int signal) {
 constexpr int kSignals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
 
 void set_all(void (*handler)(int)) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = handler;
   action.sa_flags = SA_RESTART;
   for (const int signal : kSignals) sigaction(signal, &action, nullptr);
@@ -39,7 +39,9 @@ void install_signals(io::Io& io) {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-SignalsSeen take_signals() { return {stops.load(), reload.exchange(false), reopen.exchange(false)}; }
+SignalsSeen take_signals() {
+  return {stops.load(), reload.exchange(false), reopen.exchange(false)};
+}
 
 void uninstall_signals() {
   set_all(SIG_DFL);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One worker: a thread, its loop, and everything that lives on it: listeners, connections, upstreams
-// with their pools. Methods in the first part are called by the control thread, the others run on the
-// worker's own thread (posted). Workers share nothing but counters, which are read by anybody, and new
-// connections, which are handed to the least loaded of them.
+// One worker: a thread, its loop, and everything that lives on it: listeners, connections,
+// upstreams with their pools. Methods in the first part are called by the control thread, the
+// others run on the worker's own thread (posted). Workers share nothing but counters, which are
+// read by anybody, and new connections, which are handed to the least loaded of them.
 #pragma once
 
 #include <atomic>
@@ -30,15 +30,15 @@ class Worker;
 struct Service {
   enum class Kind : std::uint8_t { http, tcp, handler };
   Kind kind = Kind::http;
-  std::size_t listen_index = 0;        ///< in Config::listens, for tcp
-  proxy::Handler* handler = nullptr;   ///< for handler; outlives the worker
+  std::size_t listen_index = 0;       ///< in Config::listens, for tcp
+  proxy::Handler* handler = nullptr;  ///< for handler; outlives the worker
 };
 
 /// A configuration as the control thread hands it to every worker.
 struct Plan {
   std::shared_ptr<const config::Config> config;
   std::shared_ptr<const proxy::Router> router;
-  std::vector<std::uint16_t> route_slots;     ///< as Config::routes
+  std::vector<std::uint16_t> route_slots;  ///< as Config::routes
   std::uint16_t none_slot = 0;
   std::vector<std::uint16_t> upstream_slots;  ///< as Config::upstreams
   /// Addresses known already: of literals always, of names as far as they are resolved.
@@ -60,7 +60,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // --- control thread -----------------------------------------------------------------------------
+  // --- control thread
+  // -----------------------------------------------------------------------------
   /// Prepares the loop; fails when the kernel does not give what it needs.
   Result<void> open();
   /// The same on a given backend: with the simulator's, which turns the loop itself.
@@ -81,7 +82,8 @@ class Worker {
   }
   [[nodiscard]] int index() const { return index_; }
 
-  // --- worker's thread ----------------------------------------------------------------------------
+  // --- worker's thread
+  // ----------------------------------------------------------------------------
   void apply(const std::shared_ptr<const Plan>& plan);
   /// The same without routes, for a worker whose listeners all have handlers.
   void apply_settings(const std::shared_ptr<const Plan>& plan);

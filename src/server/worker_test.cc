@@ -32,9 +32,8 @@ TEST(MergeStatus, OfNoWorkerIsNothing) {
 }
 
 TEST(MergeStatus, AddsUpAndTakesTheWorstNews) {
-  const auto merged =
-      merge_status({{upstream("a", {server("1", 0, 2, 3), server("2", 3, 0, 0)})},
-                    {upstream("a", {server("2", 1, 1, 1), server("1", 2, 4, 5)})}});
+  const auto merged = merge_status({{upstream("a", {server("1", 0, 2, 3), server("2", 3, 0, 0)})},
+                                    {upstream("a", {server("2", 1, 1, 1), server("1", 2, 4, 5)})}});
   ASSERT_EQ(merged.size(), 1u);
   ASSERT_EQ(merged[0].servers.size(), 2u);
   const ServerStatus& one = merged[0].servers[0];

@@ -41,8 +41,8 @@ Task<> write_requests(Batch* batch) {
     x->sent = true;
     const bool tunnel = x->way == Way::upgrade;
     const Framing framing = tunnel ? Framing::none : x->request_framing;
-    const bool at_once = framing == Framing::none ||
-                         (framing == Framing::known && x->request_size == 0);
+    const bool at_once =
+        framing == Framing::none || (framing == Framing::known && x->request_size == 0);
     if (at_once && !(tunnel && x->agrees)) x->request_finished = true;
     world.note("client: {} /x/{} with {} bytes{}{}{}{}", x->method, x->id, x->request_size,
                x->request_framing == Framing::chunked ? ", chunked" : "",
@@ -54,10 +54,10 @@ Task<> write_requests(Batch* batch) {
       co_await wait_for_continue(*batch);
     }
     const std::size_t stop_at = x->ask == Ask::leave_in_request && !tunnel ? x->ask_at : SIZE_MAX;
-    const Sent sent = co_await send_body(
-        world, batch->wire,
-        {x->id, Side::request, framing, x->request_size, stop_at, x->dawdles, x->trailers,
-         &x->request_finished, std::move(head)});
+    const Sent sent =
+        co_await send_body(world, batch->wire,
+                           {x->id, Side::request, framing, x->request_size, stop_at, x->dawdles,
+                            x->trailers, &x->request_finished, std::move(head)});
     if (sent == Sent::stopped) {
       world.note("client: leaves in the request of {}", x->id);
       for (Exchange* unanswered : batch->exchanges) unanswered->left = true;
@@ -102,10 +102,16 @@ bool take_head(World& world, Exchange& x, const Head& head, Answer& answer) {
 // The raw bytes of a tunnel, upwards.
 Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
   const std::size_t stop_at = x->ask == Ask::leave_in_request ? x->ask_at : SIZE_MAX;
-  const Sent sent = co_await send_body(
-      *world, *wire,
-      {x->id, Side::request, Framing::until_close, x->request_size, stop_at, x->dawdles, false,
-       &x->request_finished, {}});
+  const Sent sent = co_await send_body(*world, *wire,
+                                       {x->id,
+                                        Side::request,
+                                        Framing::until_close,
+                                        x->request_size,
+                                        stop_at,
+                                        x->dawdles,
+                                        false,
+                                        &x->request_finished,
+                                        {}});
   if (sent == Sent::stopped) {
     x->left = true;
     wire->stream.cancel(kOver);
@@ -128,7 +134,9 @@ void take_end(World& world, Exchange& x, Body body) {
     case Body::stuck: world.violate("exchange {}: the client waits for ever", x.id); break;
   }
   world.note("client: {} ended with {} bytes, {}", x.id, x.response_bytes,
-             body == Body::whole ? "whole" : body == Body::left ? "left" : "broken");
+             body == Body::whole  ? "whole"
+             : body == Body::left ? "left"
+                                  : "broken");
 }
 
 std::uint64_t leaves_at(const Exchange& x) {
@@ -173,11 +181,10 @@ Task<bool> read_answer(Batch& batch, Exchange& x) {
     co_return false;
   }
   Check check{x.id, Side::response, answer.ours};
-  const Body body =
-      co_await batch.wire.read_body(answer.framing, answer.size, check, leaves_at(x));
+  const Body body = co_await batch.wire.read_body(answer.framing, answer.size, check, leaves_at(x));
   x.response_bytes = check.at;
   take_end(world, x, body);
-  co_return body == Body::whole && answer.keep_alive;
+  co_return body == Body::whole&& answer.keep_alive;
 }
 
 Batch next_batch(World& world, Wire& wire, Script& script, std::size_t& next) {

@@ -24,12 +24,12 @@ enum class Serve : std::uint8_t {
   whole,
   close_before_head,
   reset_before_head,
-  cut_head,        ///< closes in the middle of its head
-  close_in_body,   ///< after `cut_at` bytes; proper only where the end of the body is the close
+  cut_head,       ///< closes in the middle of its head
+  close_in_body,  ///< after `cut_at` bytes; proper only where the end of the body is the close
   reset_in_body,
   malformed_head,
-  surplus,         ///< sends bytes behind its response
-  silent,          ///< never answers; of a tunnel: never ends its direction
+  surplus,  ///< sends bytes behind its response
+  silent,   ///< never answers; of a tunnel: never ends its direction
 };
 std::string_view name(Serve serve);
 
@@ -59,7 +59,7 @@ struct Exchange {
   bool informational = false;  ///< 103 first
   bool server_close = false;   ///< "Connection: close"
   bool trailers = false;
-  bool agrees = true;          ///< to an upgrade
+  bool agrees = true;  ///< to an upgrade
   int status = 200;
   Framing response_framing = Framing::known;
   std::size_t response_size = 0;
@@ -83,9 +83,7 @@ struct Exchange {
   bool response_finished = false;    ///< was about to send the last of it, or its end
   std::uint64_t response_total = 0;  ///< of a whole body
 
-  [[nodiscard]] bool bodiless() const {
-    return method == "HEAD" || status == 204 || status == 304;
-  }
+  [[nodiscard]] bool bodiless() const { return method == "HEAD" || status == 204 || status == 304; }
 };
 
 /// The byte at place `at` of a body: no two bodies agree in more than chance bytes.

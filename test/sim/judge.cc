@@ -137,8 +137,8 @@ class Judge {
       arrived += x.arrivals > 0 ? 1 : 0;
       sent += x.sent ? 1 : 0;
     }
-    const bool right = world_.weather_ == Weather::calm ? sessions_logged_ == sent
-                                                        : sessions_logged_ >= arrived;
+    const bool right =
+        world_.weather_ == Weather::calm ? sessions_logged_ == sent : sessions_logged_ >= arrived;
     if (!right) {
       world_.violate("{} tcp sessions were begun, {} reached a server, {} are logged", sent,
                      arrived, sessions_logged_);

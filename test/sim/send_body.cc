@@ -12,8 +12,8 @@ constexpr std::size_t kPieceMax = 60'000;
 
 Task<Sent> send_body(World& world, Wire& wire, Sending what) {
   std::string text = std::move(what.head);
-  const bool none = what.framing == Framing::none ||
-                    (what.framing == Framing::known && what.size == 0);
+  const bool none =
+      what.framing == Framing::none || (what.framing == Framing::known && what.size == 0);
   const bool alone = none || what.stop_at == 0 || world.network.random(2) == 0;
   if (none) *what.finished = *what.finished || what.framing == Framing::known;
   if (alone) {

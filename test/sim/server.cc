@@ -11,7 +11,7 @@ enum class Next : std::uint8_t { request, close, reset };
 
 /// What a server knows of its connection.
 struct Served {
-  std::uint64_t last = 0;    // the exchange before
+  std::uint64_t last = 0;       // the exchange before
   Instant surplus_at = kNever;  // when bytes were sent that nobody asked for
 };
 
@@ -60,10 +60,16 @@ Task<bool> read_request_body(World& world, Wire& wire, Exchange& x, Framing fram
 Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
   const bool cut = x->serve == Serve::close_in_body || x->serve == Serve::reset_in_body;
   const std::size_t stop_at = cut ? x->cut_at : SIZE_MAX;
-  const Sent sent = co_await send_body(
-      *world, *wire,
-      {x->id, Side::response, Framing::until_close, x->response_size, stop_at, x->dawdles, false,
-       &x->response_finished, {}});
+  const Sent sent = co_await send_body(*world, *wire,
+                                       {x->id,
+                                        Side::response,
+                                        Framing::until_close,
+                                        x->response_size,
+                                        stop_at,
+                                        x->dawdles,
+                                        false,
+                                        &x->response_finished,
+                                        {}});
   if (sent == Sent::failed || x->serve == Serve::silent) co_return;
   if (x->serve == Serve::reset_in_body) {
     wire->stream.cancel(kOver);
@@ -216,8 +222,7 @@ Task<Next> serve_one(World& world, Wire& wire, Served& served) {
   if (x.serve == Serve::reset_before_head) co_return Next::reset;
   const Next next = co_await respond(world, wire, x, served);
   if (next == Next::request && early) {
-    const bool rest =
-        co_await read_request_body(world, wire, x, framing->first, framing->second);
+    const bool rest = co_await read_request_body(world, wire, x, framing->first, framing->second);
     if (!rest) co_return Next::close;
   }
   co_return next;

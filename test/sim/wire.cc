@@ -46,8 +46,8 @@ Wire::Wire(io::Loop& loop, io::Socket* socket, Millis reads_every)
 
 Task<Got> Wire::more() {
   if (reads_every_.count() > 0) co_await pass(stream.loop(), reads_every_);
-  Result<io::Chunk> chunk = co_await stream.recv(reads_every_.count() > 0 ? 4_KiB : 64_KiB,
-                                                 kPatience);
+  Result<io::Chunk> chunk =
+      co_await stream.recv(reads_every_.count() > 0 ? 4_KiB : 64_KiB, kPatience);
   if (!chunk) co_return chunk.error().code == Code::timed_out ? Got::stuck : Got::broken;
   if (chunk->empty()) co_return Got::end;
   in += chunk->bytes();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A connection as the simulated clients and servers use it, with their own reading of HTTP/1: strict,
-// simple, and not the code that it is to check.
+// A connection as the simulated clients and servers use it, with their own reading of HTTP/1:
+// strict, simple, and not the code that it is to check.
 #pragma once
 
 #include <optional>
@@ -22,15 +22,15 @@ enum class Got : std::uint8_t { bytes, end, broken, stuck };
 /// How the reading of a body ended.
 enum class Body : std::uint8_t {
   whole,
-  cut,        ///< the connection ended, properly or not, before the message did
-  left,       ///< after as many bytes as were asked for
+  cut,   ///< the connection ended, properly or not, before the message did
+  left,  ///< after as many bytes as were asked for
   malformed,
-  foreign,    ///< these bytes belong to something else
+  foreign,  ///< these bytes belong to something else
   stuck,
 };
 
 struct Head {
-  std::string first;  ///< the start line
+  std::string first;                                        ///< the start line
   std::vector<std::pair<std::string, std::string>> fields;  ///< names in lower case
   [[nodiscard]] std::string_view get(std::string_view name) const;
   [[nodiscard]] std::size_t count(std::string_view name) const;

@@ -15,9 +15,9 @@ constexpr int kHttpListener = 1;
 constexpr int kTcpListener = 2;
 constexpr std::size_t kServers = 3;
 constexpr Millis kConnectPatience{10'000};
-constexpr Millis kCalmBound{120'000};     // of virtual time, for everything
+constexpr Millis kCalmBound{120'000};  // of virtual time, for everything
 constexpr Millis kStormBound{3'600'000};
-constexpr Millis kSettles{5'000};         // what was told to end has ended
+constexpr Millis kSettles{5'000};  // what was told to end has ended
 
 io::SocketAddress at(const char* ip, std::uint16_t port) {
   return *io::SocketAddress::from_ip(ip, port);
@@ -130,14 +130,14 @@ std::shared_ptr<const server::Plan> World::plan(std::size_t servers) {
 void World::start_proxy() {
   proxy::WorkerMetrics& counts = metrics_.worker(0);
   log_ = std::make_unique<proxy::LogSink>(signal_, counts.log_lines_dropped);
-  worker_ = std::make_unique<server::Worker>(0, io::Backend::automatic, budget_, counts,
-                                             log_.get());
+  worker_ =
+      std::make_unique<server::Worker>(0, io::Backend::automatic, budget_, counts, log_.get());
   worker_->open(io::make_sim_io(worker_->loop(), network), seed_);
   worker_->begin();
   const std::shared_ptr<const server::Plan> first = plan(kServers);
   worker_->apply(first);
-  for (const auto& [id, address] : {std::pair(kHttpListener, http_address_),
-                                    std::pair(kTcpListener, tcp_address_)}) {
+  for (const auto& [id, address] :
+       {std::pair(kHttpListener, http_address_), std::pair(kTcpListener, tcp_address_)}) {
     worker_->listen(id, *network.listen(address), first->services.at(id));
   }
 }

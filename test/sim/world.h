@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Everything of one seed: the network, the real worker of the proxy, clients and servers that follow
-// their scripts, and the list of what was wrong. One thread; time is the network's.
+// Everything of one seed: the network, the real worker of the proxy, clients and servers that
+// follow their scripts, and the list of what was wrong. One thread; time is the network's.
 #pragma once
 
 #include <fmt/format.h>
@@ -38,7 +38,8 @@ class World {
   [[nodiscard]] std::size_t exchanges() const { return exchanges_.size(); }
   [[nodiscard]] Weather weather() const { return weather_; }
 
-  // --- for the actors -----------------------------------------------------------------------------
+  // --- for the actors
+  // -----------------------------------------------------------------------------
   io::SimNetwork network;
   io::Loop client_loop{64_MiB};
   io::Loop server_loop{64_MiB};
@@ -112,7 +113,8 @@ class World {
   std::vector<std::string> violations_;
 };
 
-// --- what clients and servers have in common -------------------------------------------------------
+// --- what clients and servers have in common
+// -------------------------------------------------------
 
 /// A body, or the raw bytes of one direction of a tunnel, and how it is sent.
 struct Sending {
