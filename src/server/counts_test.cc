@@ -41,8 +41,8 @@ struct Asked {
   int allocations = 0;
   long bytes = 0;  // allocated and not freed
 };
-thread_local Asked
-    asked;  // tidy: allow thread-local because hooks of the C library have no context
+// tidy: allow thread-local because hooks of the C library have no context
+thread_local Asked asked;
 
 }  // namespace
 

@@ -2,8 +2,6 @@
 #include "server/server.h"
 
 #include <fmt/format.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -17,6 +15,8 @@
 #include "io/listener.h"
 #include "io/system_socket.h"
 #include "server/diagnostics.h"
+#include "server/listening.h"
+#include "server/privileges.h"
 #include "server/signals.h"
 
 namespace weir::server {
@@ -24,43 +24,7 @@ namespace {
 
 constexpr std::uint64_t kDescriptorsKept = 128;  // for listeners, logs, pipes, configuration
 
-constexpr Millis kFirstAnswers{1000};
-
 std::string errno_text(int error) { return std::strerror(error); }
-
-Result<io::SocketAddress> listen_address(const config::Address& address) {
-  if (address.kind == config::Address::Kind::unix_path) {
-    return io::SocketAddress::from_unix(address.path);
-  }
-  return io::SocketAddress::from_ip(address.host.empty() ? "::" : address.host, address.port);
-}
-
-// "[::]" also serves IPv4; where the kernel has no IPv6, any address means 0.0.0.0.
-Result<int> listen_any(const config::Listen& listen) {
-  Result<io::SocketAddress> address = listen_address(listen.address);
-  if (!address) return std::unexpected(address.error());
-  Result<int> fd = io::listen_on(*address, listen.backlog, listen.unix_mode);
-  if (!fd && fd.error().os_errno == EAFNOSUPPORT && listen.address.host.empty()) {
-    address = io::SocketAddress::from_ip("0.0.0.0", listen.address.port);
-    return io::listen_on(*address, listen.backlog, listen.unix_mode);
-  }
-  return fd;
-}
-
-std::string bind_failure(const config::Listen& listen, const Error& error) {
-  std::string hint;
-  if (error.os_errno == EADDRINUSE) {
-    hint = " (another program listens there; `ss -ltnp` shows which)";
-  } else if (error.os_errno == EACCES) {
-    hint =
-        " (ports below 1024 need root: start as root with `user` set, or give the binary "
-        "CAP_NET_BIND_SERVICE)";
-  } else if (error.os_errno == EADDRNOTAVAIL) {
-    hint = " (this machine has no such address)";
-  }
-  return fmt::format("cannot listen on {}: {}{}", listen.address.text(), errno_text(error.os_errno),
-                     hint);
-}
 
 io::Backend backend_of(config::IoBackend backend) {
   switch (backend) {
@@ -78,12 +42,6 @@ std::size_t worker_count(const config::Config& config) {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-std::vector<io::SocketAddress> with_port(std::vector<io::SocketAddress> addresses,
-                                         std::uint16_t port) {
-  for (io::SocketAddress& address : addresses) address.set_port(port);
-  return addresses;
-}
-
 // Settings that differ and that a reload does not apply.
 std::vector<std::string_view> restart_only(const config::Config& old, const config::Config& now) {
   std::vector<std::string_view> settings;
@@ -93,19 +51,6 @@ std::vector<std::string_view> restart_only(const config::Config& old, const conf
   if (old.group != now.group) settings.emplace_back("group");
   if (old.admin.address != now.admin.address) settings.emplace_back("admin");
   return settings;
-}
-
-// What an address is known to be: itself, or what the resolver has found so far.
-std::vector<io::SocketAddress> known_addresses(
-    const config::Address& address,
-    const std::map<std::string, std::vector<io::SocketAddress>>& resolved) {
-  if (address.kind == config::Address::Kind::name) {
-    const auto found = resolved.find(address.host);
-    if (found == resolved.end()) return {};
-    return with_port(found->second, address.port);
-  }
-  const Result<io::SocketAddress> result = listen_address(address);
-  return result ? std::vector{*result} : std::vector<io::SocketAddress>{};
 }
 
 }  // namespace
@@ -137,7 +82,9 @@ std::optional<std::string> Server::start() {
   open_admin(admin_fd);
   log_ = std::make_unique<LogWriter>(LogTarget(config_->access_log.to));
   log_->flush();  // has opened its file by then, with the rights that we still have
-  if (auto problem = drop_privileges()) return problem;
+  if (auto problem = drop_privileges(config_->user, config_->group, files_of_user())) {
+    return problem;
+  }
 
   control_ = std::make_unique<Worker>(-1, backend_, 16_MiB, control_metrics_, nullptr);
   for (std::size_t i = 0; i < count; ++i) {
@@ -162,17 +109,12 @@ std::optional<std::string> Server::start() {
   for (Worker* worker : all) {
     worker->start(all, [this] { control_->loop().post([this] { worker_ended(); }); });
   }
-  await_names();
+  names_ = std::make_unique<Names>(control_->loop(),
+                                   [this](const std::string& name) { name_changed(name); });
+  names_->watch(*config_);
+  names_->await_first_answers();
   publish(make_plan(config_, listeners), listeners);
   return std::nullopt;
-}
-
-void Server::raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-  }
 }
 
 // Without its admin socket Weir still serves: one broken thing breaks only itself.
@@ -209,7 +151,7 @@ std::optional<std::string> Server::open_listeners(const config::Config& config,
     }
     const Result<int> fd = listen_any(listen);
     if (!fd) {
-      for (const Listening& other : listeners.opened) io::close_descriptor(other.fd);
+      for (const Listening& other : listeners.opened) close_listening(other);
       return bind_failure(listen, fd.error());
     }
     listeners.opened.push_back({next_listener_++, *fd, listen});
@@ -229,43 +171,13 @@ std::vector<std::string> Server::files_of_user() const {
   return paths;
 }
 
-std::optional<std::string> Server::drop_privileges() const {
-  if (config_->user.empty() && config_->group.empty()) return std::nullopt;
-  if (geteuid() != 0) return "`user` and `group` need Weir to be started as root";
-  gid_t group = 0;
-  const passwd* user = nullptr;
-  if (!config_->user.empty()) {
-    user = getpwnam(config_->user.c_str());
-    if (user == nullptr) return fmt::format("there is no user \"{}\"", config_->user);
-    group = user->pw_gid;
-  }
-  if (!config_->group.empty()) {
-    const struct group* entry = getgrnam(config_->group.c_str());
-    if (entry == nullptr) return fmt::format("there is no group \"{}\"", config_->group);
-    group = entry->gr_gid;
-  }
-  // What was made as root and will be asked for, replaced or removed as the user.
-  for (const std::string& path : files_of_user()) {
-    ignore(::chown(path.c_str(), user != nullptr ? user->pw_uid : uid_t(-1), group),
-           "it stays root's, and stays usable as far as its permissions go");
-  }
-  if (user != nullptr && initgroups(config_->user.c_str(), group) != 0) {
-    return fmt::format("cannot become {}: {}", config_->user, errno_text(errno));
-  }
-  if (setgid(group) != 0) return fmt::format("cannot change the group: {}", errno_text(errno));
-  if (user != nullptr && setuid(user->pw_uid) != 0) {
-    return fmt::format("cannot become {}: {}", config_->user, errno_text(errno));
-  }
-  return std::nullopt;
-}
-
 std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Config> config,
                                               const Listeners& listeners) {
   std::shared_ptr<Plan> plan = weir::server::make_plan(config, *metrics_);
   for (const config::Upstream& upstream : config->upstreams) {
     auto& servers = plan->addresses.emplace_back();
     for (const config::Server& server : upstream.servers) {
-      servers.push_back(known_addresses(server.address, resolved_));
+      servers.push_back(names_->known(server.address));
     }
   }
   for (std::size_t i = 0; i < listeners.all.size(); ++i) {
@@ -368,72 +280,25 @@ Reloaded Server::reload() {
   }
   set_diagnostics_level(config->log_level);
   publish(make_plan(config, listeners), listeners);
-  watch_names();
+  names_->watch(*config_);
   metrics_->reloaded(MetricsRegistry::Reload::succeeded, io::wall_now());
   log_info("reloaded: {} routes, {} upstreams, {} listeners", config->routes.size(),
            config->upstreams.size(), config->listens.size());
   return {true, text + "reloaded\n"};
 }
 
-void Server::watch_names() {
-  std::map<std::string, io::Resolver::WatchId> kept;
-  for (const config::Upstream& upstream : config_->upstreams) {
-    for (const config::Server& server : upstream.servers) {
-      const std::string& name = server.address.host;
-      if (server.address.kind != config::Address::Kind::name || kept.contains(name)) continue;
-      if (const auto old = watches_.find(name); old != watches_.end()) {
-        kept.insert(*old);
-        continue;
-      }
-      if (resolver_ == nullptr) {
-        Result<std::unique_ptr<io::Resolver>> made = io::make_resolver();
-        if (!made) {
-          log_error("names cannot be resolved: {}", io::describe(made.error()));
-          return;
-        }
-        resolver_ = std::move(*made);
-      }
-      kept[name] = resolver_->watch(name, [this, name](const io::Resolution& resolution) {
-        control_->loop().post([this, name, resolution] { resolved(name, resolution); });
-      });
-    }
-  }
-  for (const auto& [name, watch] : watches_) {
-    if (kept.contains(name)) continue;
-    resolver_->unwatch(watch);
-    resolved_.erase(name);
-  }
-  watches_ = std::move(kept);
-}
-
-// At start the first answers are worth a short wait; what does not resolve by then must not keep
-// the rest from being served.
-void Server::await_names() {
-  watch_names();
-  io::Loop& loop = control_->loop();
-  const Instant until = loop.now() + kFirstAnswers;
-  while (answered_.size() < watches_.size() && loop.now() < until) loop.turn(until);
-}
-
-void Server::resolved(const std::string& name, const io::Resolution& resolution) {
-  answered_.insert(name);
+void Server::name_changed(const std::string& name) {
   if (draining_) return;
-  if (resolution.error) {
-    log_warn("{} does not resolve: {}{}", name, weir::name(resolution.error->code),
-             resolution.addresses.empty() ? "" : "; its last addresses stay in use");
-  }
-  if (resolution.addresses.empty()) return;
-  resolved_[name] = resolution.addresses;
   for (const config::Upstream& upstream : config_->upstreams) {
     for (std::size_t i = 0; i < upstream.servers.size(); ++i) {
       const config::Address& address = upstream.servers[i].address;
       if (address.kind != config::Address::Kind::name || address.host != name) continue;
       for (const auto& worker : workers_) {
         Worker* target = worker.get();
-        target->loop().post([target, upstream = upstream.name, i,
-                             addresses = with_port(resolution.addresses, address.port)] {
-          target->set_addresses(upstream, i, addresses);
-        });
+        target->loop().post(
+            [target, upstream = upstream.name, i, addresses = names_->known(address)] {
+              target->set_addresses(upstream, i, addresses);
+            });
       }
     }
   }
@@ -459,7 +324,7 @@ int Server::run() {
   control_->on_turn = [this] { look_at_signals(); };
   control_->run();
   uninstall_signals();
-  resolver_.reset();
+  names_.reset();
   for (const auto& worker : workers_) worker->join();
   if (config_->admin.address && config_->admin.address->kind == config::Address::Kind::unix_path) {
     ::unlink(config_->admin.address->path.c_str());

@@ -9,14 +9,13 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "io/resolver.h"
 #include "server/admin.h"
 #include "server/log_writer.h"
 #include "server/metrics_registry.h"
+#include "server/names.h"
 #include "server/process_status.h"
 #include "server/worker.h"
 
@@ -73,14 +72,9 @@ class Server : private io::Timer {
                                         const Listeners& listeners);
   void on_all_workers(const std::function<void(Worker&)>& act);
   void publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners);
-  std::optional<std::string> drop_privileges() const;
   std::vector<std::string> files_of_user() const;
-  void raise_descriptor_limit();
   void open_admin(int& fd);
-  /// Watches the names of the configuration's servers, and no others.
-  void watch_names();
-  void await_names();
-  void resolved(const std::string& name, const io::Resolution& resolution);
+  void name_changed(const std::string& name);
   static void close_listening(const Listening& listening);
   void look_at_signals();
   void end_drain();
@@ -93,10 +87,7 @@ class Server : private io::Timer {
   io::Backend backend_ = io::Backend::epoll;
   std::unique_ptr<MetricsRegistry> metrics_;
   std::unique_ptr<LogWriter> log_;
-  std::unique_ptr<io::Resolver> resolver_;  // made when the first name is seen
-  std::map<std::string, io::Resolver::WatchId> watches_;
-  std::set<std::string> answered_;
-  std::map<std::string, std::vector<io::SocketAddress>> resolved_;  // last known, without port
+  std::unique_ptr<Names> names_;
   std::vector<std::unique_ptr<Worker>> workers_;
   proxy::WorkerMetrics control_metrics_;  // not part of what is shown
   std::unique_ptr<Worker> control_;       // the main thread's: signals, admin, the demo's origin

@@ -7,19 +7,22 @@
 namespace weir::server {
 namespace {
 
-// A signal handler reaches nothing but statics.
-std::atomic<int> stops{0};
-std::atomic<bool> reload{false};
-std::atomic<bool> reopen{false};
-std::atomic<io::Io*> waker{nullptr};
+struct Seen {
+  std::atomic<int> stops{0};
+  std::atomic<bool> reload{false};
+  std::atomic<bool> reopen{false};
+  std::atomic<io::Io*> waker{nullptr};
+};
+// tidy: allow mutable-static because a signal handler reaches nothing else
+Seen seen;
 
 void on_signal(int signal) {
   switch (signal) {
-    case SIGHUP: reload = true; break;
-    case SIGUSR1: reopen = true; break;
-    default: ++stops; break;
+    case SIGHUP: seen.reload = true; break;
+    case SIGUSR1: seen.reopen = true; break;
+    default: ++seen.stops; break;
   }
-  if (io::Io* io = waker.load()) io->wake();  // one write(2)
+  if (io::Io* io = seen.waker.load()) io->wake();  // one write(2)
 }
 
 constexpr int kSignals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
@@ -34,18 +37,18 @@ void set_all(void (*handler)(int)) {
 }  // namespace
 
 void install_signals(io::Io& io) {
-  waker = &io;
+  seen.waker = &io;
   set_all(on_signal);
   std::signal(SIGPIPE, SIG_IGN);
 }
 
 SignalsSeen take_signals() {
-  return {stops.load(), reload.exchange(false), reopen.exchange(false)};
+  return {seen.stops.load(), seen.reload.exchange(false), seen.reopen.exchange(false)};
 }
 
 void uninstall_signals() {
   set_all(SIG_DFL);
-  waker = nullptr;
+  seen.waker = nullptr;
 }
 
 }  // namespace weir::server
