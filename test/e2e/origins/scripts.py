@@ -156,7 +156,8 @@ def endless(x):
 
 
 def upgrade(protocol, echoed=True):
-    """Accepts an Upgrade, then echoes bytes until the peer's end."""
+    """Accepts an Upgrade, then echoes bytes until the peer's end. A tunnel that is cut is reset:
+    raw bytes have no other sign that they are not all."""
     def script(x):
         x.send(head(101, "Connection: Upgrade", f"Upgrade: {protocol}"))
         stream = x.connection.stream
@@ -164,7 +165,10 @@ def upgrade(protocol, echoed=True):
             data = stream.take(len(stream.buffer))
             if data and echoed:
                 x.send(data)
-            if not stream.fill():
+            try:
+                if not stream.fill():
+                    break
+            except ConnectionResetError:
                 break
         x.reached("tunnel closed")
         x.close()
