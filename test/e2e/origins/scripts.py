@@ -3,7 +3,7 @@
 
 import json
 
-from harness.message import chunk, chunked
+from harness.message import Broken, chunk, chunked
 
 
 def head(status=200, *lines, reason="Some Reason", version="1.1"):
@@ -168,7 +168,7 @@ def upgrade(protocol, echoed=True):
             try:
                 if not stream.fill():
                     break
-            except ConnectionResetError:
+            except Broken:
                 break
         x.reached("tunnel closed")
         x.close()
