@@ -71,6 +71,7 @@ struct Exchange {
   bool sent = false;              ///< began to send its head
   bool request_finished = false;  ///< was about to send the last of it, or its end
   bool left = false;              ///< on purpose
+  bool followed = false;          ///< by one that was sent without waiting for its response
   bool abandoned = false;         ///< sent behind one that ended the connection
   int seen_status = 0;            ///< final, or 101
   std::string seen_cause;         ///< "weir-cause" of a response that the proxy made

@@ -38,8 +38,7 @@ class World {
   [[nodiscard]] std::size_t exchanges() const { return exchanges_.size(); }
   [[nodiscard]] Weather weather() const { return weather_; }
 
-  // --- for the actors
-  // -----------------------------------------------------------------------------
+  // --- for the actors -------------------------------------------------------------
   io::SimNetwork network;
   io::Loop client_loop{64_MiB};
   io::Loop server_loop{64_MiB};
@@ -113,8 +112,7 @@ class World {
   std::vector<std::string> violations_;
 };
 
-// --- what clients and servers have in common
-// -------------------------------------------------------
+// --- what clients and servers have in common -------------------------------------
 
 /// A body, or the raw bytes of one direction of a tunnel, and how it is sent.
 struct Sending {
