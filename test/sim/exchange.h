@@ -59,7 +59,8 @@ struct Exchange {
   bool informational = false;  ///< 103 first
   bool server_close = false;   ///< "Connection: close"
   bool trailers = false;
-  bool agrees = true;  ///< to an upgrade
+  bool agrees = true;    ///< to an upgrade
+  bool listens = false;  ///< in a tunnel: says nothing before the client's end
   int status = 200;
   Framing response_framing = Framing::known;
   std::size_t response_size = 0;

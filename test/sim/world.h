@@ -56,6 +56,8 @@ class World {
   [[nodiscard]] const io::SocketAddress& address(Way way) const {
     return way == Way::tcp ? tcp_address_ : http_address_;
   }
+  /// After so much idleness servers close a connection; zero: never.
+  [[nodiscard]] Millis server_idle() const { return server_idle_; }
   /// Connections of servers, to end those that nobody ends.
   void enter(Wire& wire) { open_.push_back(&wire); }
   void leave(Wire& wire) { std::erase(open_, &wire); }
@@ -107,6 +109,7 @@ class World {
   Scope servers_{server_loop.queue};
   std::deque<Listening> listening_;
   std::vector<Wire*> open_;
+  Millis server_idle_{0};
   bool draining_ = false;
   bool resets_ = false;  // the network breaks connections
   std::vector<std::string> violations_;
