@@ -194,6 +194,7 @@ Batch next_batch(World& world, Wire& wire, Script& script, std::size_t& next) {
     Exchange* x = script.exchanges[next];
     const bool alone = x->way != Way::http || x->expect;
     if (x->way == Way::tcp || (alone && !batch.exchanges.empty())) break;
+    if (!batch.exchanges.empty()) batch.exchanges.back()->followed = true;
     batch.exchanges.push_back(x);
     ++next;
     if (alone || x->close || x->http10) break;

@@ -63,6 +63,7 @@ void draw_tunnel(Draw& draw, Exchange& x) {
   x.response_size = draw.size();
   x.response_framing = x.request_framing = Framing::until_close;
   x.agrees = x.way == Way::tcp || draw.chance(0.8);
+  x.listens = draw.chance(0.3);
   if (!x.agrees) {
     x.response_framing = Framing::known;
     x.request_framing = Framing::none;

@@ -59,7 +59,8 @@ struct Exchange {
   bool informational = false;  ///< 103 first
   bool server_close = false;   ///< "Connection: close"
   bool trailers = false;
-  bool agrees = true;  ///< to an upgrade
+  bool agrees = true;    ///< to an upgrade
+  bool listens = false;  ///< in a tunnel: says nothing before the client's end
   int status = 200;
   Framing response_framing = Framing::known;
   std::size_t response_size = 0;
@@ -71,6 +72,7 @@ struct Exchange {
   bool sent = false;              ///< began to send its head
   bool request_finished = false;  ///< was about to send the last of it, or its end
   bool left = false;              ///< on purpose
+  bool followed = false;          ///< by one that was sent without waiting for its response
   bool abandoned = false;         ///< sent behind one that ended the connection
   int seen_status = 0;            ///< final, or 101
   std::string seen_cause;         ///< "weir-cause" of a response that the proxy made

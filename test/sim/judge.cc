@@ -94,7 +94,9 @@ class Judge {
     if (whole && !line.cause.empty()) {
       world_.violate("exchange {}: the client has all of it, logged is {}", x.id, line.cause);
     }
-    const bool broken = x.sent && !x.response_complete && !x.left && !x.abandoned;
+    // One behind it that breaks resets the connection, and what was not read yet is lost.
+    const bool lost = x.left || x.abandoned || x.followed;
+    const bool broken = x.sent && !x.response_complete && !lost;
     if (broken && line.cause.empty() && !world_.resets_) {
       world_.violate("exchange {}: it broke, and logged is no cause", x.id);
     }

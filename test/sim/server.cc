@@ -84,10 +84,12 @@ Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
 
 Task<Next> serve_tunnel(World& world, Wire& wire, Exchange& x) {
   Scope scope(world.server_loop.queue);
-  scope.spawn(write_tunnel, &world, &wire, &x);
+  const bool listens = x.listens && x.serve != Serve::silent;
+  if (!listens) scope.spawn(write_tunnel, &world, &wire, &x);
   const bool whole = co_await read_request_body(world, wire, x, Framing::until_close, 0);
   // A direction that broke is the end of both.
   if (!whole) wire.stream.cancel(kOver);
+  if (listens) scope.spawn(write_tunnel, &world, &wire, &x);
   co_await scope.join();
   const bool reset = !whole || x.serve == Serve::reset_in_body;
   co_return reset ? Next::reset : Next::close;
@@ -181,7 +183,10 @@ Exchange* take_head(World& world, const Head& head, const Served& served) {
 
 Task<Next> serve_one(World& world, Wire& wire, Served& served) {
   Head head;
+  const Millis patience = wire.patience;
+  if (served.last != 0 && world.server_idle().count() > 0) wire.patience = world.server_idle();
   const Got got = co_await wire.read_head(head);
+  wire.patience = patience;
   if (got != Got::bytes) co_return Next::close;
   Exchange* const found = take_head(world, head, served);
   const auto framing = framing_of(head, Framing::none);

@@ -9,9 +9,6 @@
 namespace weir::sim {
 namespace {
 
-// Longer than all that the proxy may do about an exchange in its own time.
-constexpr Millis kPatience{200'000};
-
 const io::SimEnd& end_of(io::Socket& socket) {
   auto& sim = static_cast<io::SimSocket&>(socket);
   return sim.connection->ends[static_cast<std::size_t>(sim.side)];
@@ -47,7 +44,7 @@ Wire::Wire(io::Loop& loop, io::Socket* socket, Millis reads_every)
 Task<Got> Wire::more() {
   if (reads_every_.count() > 0) co_await pass(stream.loop(), reads_every_);
   Result<io::Chunk> chunk =
-      co_await stream.recv(reads_every_.count() > 0 ? 4_KiB : 64_KiB, kPatience);
+      co_await stream.recv(reads_every_.count() > 0 ? 4_KiB : 64_KiB, patience);
   if (!chunk) co_return chunk.error().code == Code::timed_out ? Got::stuck : Got::broken;
   if (chunk->empty()) co_return Got::end;
   in += chunk->bytes();
@@ -57,7 +54,7 @@ Task<Got> Wire::more() {
 Task<bool> Wire::send(std::string bytes) {
   if (bytes.empty()) co_return true;
   const std::array<Bytes, 4> pieces = {bytes};
-  const Result<void> sent = co_await stream.send(pieces, kPatience);
+  const Result<void> sent = co_await stream.send(pieces, patience);
   co_return sent.has_value();
 }
 

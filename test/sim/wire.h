@@ -44,6 +44,7 @@ class Wire {
 
   std::string in;  ///< arrived and not looked at
   io::TcpStream stream;
+  Millis patience{200'000};  ///< longer than all that the proxy may do in its own time
 
   Task<Got> more();
   Task<bool> send(std::string bytes);

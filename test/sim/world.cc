@@ -217,6 +217,7 @@ Task<> World::calm_down(World* self, Millis when) {
 void World::play() {
   if (weather_ == Weather::stormy) {
     network.faults = draw_faults(draw_);
+    if (draw_.chance(0.4)) server_idle_ = Millis(1 + draw_.below(100));
     resets_ = network.faults.reset > 0;
     if (draw_.chance(0.3)) operators_.spawn(&World::drain_later, this, Millis(draw_.below(4'000)));
     if (draw_.chance(0.3)) operators_.spawn(&World::calm_down, this, Millis(draw_.below(4'000)));

@@ -38,8 +38,7 @@ class World {
   [[nodiscard]] std::size_t exchanges() const { return exchanges_.size(); }
   [[nodiscard]] Weather weather() const { return weather_; }
 
-  // --- for the actors
-  // -----------------------------------------------------------------------------
+  // --- for the actors -------------------------------------------------------------
   io::SimNetwork network;
   io::Loop client_loop{64_MiB};
   io::Loop server_loop{64_MiB};
@@ -57,6 +56,8 @@ class World {
   [[nodiscard]] const io::SocketAddress& address(Way way) const {
     return way == Way::tcp ? tcp_address_ : http_address_;
   }
+  /// After so much idleness servers close a connection; zero: never.
+  [[nodiscard]] Millis server_idle() const { return server_idle_; }
   /// Connections of servers, to end those that nobody ends.
   void enter(Wire& wire) { open_.push_back(&wire); }
   void leave(Wire& wire) { std::erase(open_, &wire); }
@@ -108,13 +109,13 @@ class World {
   Scope servers_{server_loop.queue};
   std::deque<Listening> listening_;
   std::vector<Wire*> open_;
+  Millis server_idle_{0};
   bool draining_ = false;
   bool resets_ = false;  // the network breaks connections
   std::vector<std::string> violations_;
 };
 
-// --- what clients and servers have in common
-// -------------------------------------------------------
+// --- what clients and servers have in common -------------------------------------
 
 /// A body, or the raw bytes of one direction of a tunnel, and how it is sent.
 struct Sending {
