@@ -12,6 +12,7 @@
 #include <cstdlib>
 
 #include "async/frame_pool.h"
+#include "server/diagnostics.h"
 #include "world.h"
 
 namespace weir::sim {
@@ -62,7 +63,10 @@ std::string report(std::uint64_t seed, const Played& played) {
 
 class Simulation : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { std::signal(SIGABRT, tell_seed); }
+  static void SetUpTestSuite() {
+    std::signal(SIGABRT, tell_seed);
+    server::set_diagnostics_level(config::LogLevel::error);
+  }
 };
 
 TEST_F(Simulation, EverySeedKeepsTheProperties) {
