@@ -7,6 +7,12 @@
 
 namespace weir::proxy {
 
+Input::~Input() {
+  if (state_ == State::armed) {
+    stream_.cancel_recv(Error{Code::cancelled, Cause::none, 0, "input"});
+  }
+}
+
 void Input::pin(std::size_t count) {
   WEIR_ASSERT(count <= rest_.size());
   WEIR_ASSERT(pinned_.capacity() == 0);

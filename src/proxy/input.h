@@ -28,6 +28,8 @@ class Input : private io::RecvOp {
   explicit Input(io::Stream& stream) : stream_(stream) {}
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
+  /// A receive that is under way is given up.
+  ~Input();
 
   /// Unconsumed bytes; valid until the next more(), or until consumed and unpinned.
   [[nodiscard]] std::span<char> bytes() { return rest_; }

@@ -154,6 +154,14 @@ Endpoint* Upstream::least_connections(std::span<Endpoint* const> candidates) {
   return best;
 }
 
+std::vector<std::string> Upstream::unresolved_servers() const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+    if (addresses_[i].empty()) names.push_back(settings_->servers[i].address.text());
+  }
+  return names;
+}
+
 void Upstream::failed(Endpoint& endpoint, Error error) {
   counts_.connect_failures.add();
   endpoint.last_error = error;

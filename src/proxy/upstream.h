@@ -79,6 +79,8 @@ class Upstream {
   [[nodiscard]] Millis head_timeout() const;
   [[nodiscard]] http::HeadLimits head_limits() const;
   [[nodiscard]] const std::string& name() const { return settings_->name; }
+  /// The servers of which no address is known now, as they are configured.
+  [[nodiscard]] std::vector<std::string> unresolved_servers() const;
   [[nodiscard]] bool unresolved() const { return endpoints_.empty(); }
   [[nodiscard]] std::span<const std::shared_ptr<Endpoint>> endpoints() const { return endpoints_; }
   Context& context() { return context_; }

@@ -9,6 +9,7 @@ namespace weir::server {
 namespace {
 
 constexpr Millis kFirstAnswers{1000};
+constexpr Millis kLook{5};
 
 }  // namespace
 
@@ -45,7 +46,9 @@ void Names::watch(const config::Config& config) {
 
 void Names::await_first_answers() {
   const Instant until = loop_.now() + kFirstAnswers;
-  while (answered_.size() < watches_.size() && loop_.now() < until) loop_.turn(until);
+  while (answered_.size() < watches_.size() && loop_.now() < until) {
+    loop_.turn(loop_.now() + kLook);  // an answer is a message, which does not end a wait
+  }
 }
 
 void Names::resolved(const std::string& name, const io::Resolution& resolution) {

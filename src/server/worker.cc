@@ -341,6 +341,12 @@ std::vector<UpstreamStatus> Worker::upstream_status() const {
   for (const auto& [name, upstream] : upstreams_) {
     UpstreamStatus& entry = all.emplace_back();
     entry.name = name;
+    for (const std::string& unresolved : upstream->unresolved_servers()) {
+      ServerStatus& server = entry.servers.emplace_back();
+      server.name = unresolved;
+      server.up = false;
+      server.last_error = describe(Cause::upstream_unresolved).name;
+    }
     for (const auto& endpoint : upstream->endpoints()) {
       ServerStatus& server = entry.servers.emplace_back();
       server.name = endpoint->name;
