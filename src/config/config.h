@@ -53,7 +53,7 @@ struct Limits {
 struct Timeouts {
   Millis client_head{10'000};  ///< first byte to end of head: a total
   Millis client_body{30'000};
-  Millis client_write{30'000};
+  Millis client_write{60'000};
   Millis client_idle{75'000};       ///< keep-alive, between requests
   Millis client_half_close{1'000};  ///< after the client's FIN with nothing moving
   Millis upstream_connect{5'000};
