@@ -5,35 +5,13 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "config/nearest.h"
 
 namespace weir::cli {
 namespace {
-
-/// Insertions, deletions, replacements and swaps of neighbours that make one word the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> older(b.size() + 1);
-  std::vector<std::size_t> old(b.size() + 1);
-  std::vector<std::size_t> now(b.size() + 1);
-  std::iota(old.begin(), old.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    now[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = old[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-      now[j] = std::min({replaced, old[j] + 1, now[j - 1] + 1});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        now[j] = std::min(now[j], older[j - 2] + 1);
-      }
-    }
-    std::swap(older, old);
-    std::swap(old, now);
-  }
-  return old[b.size()];
-}
 
 /// The cause that was probably meant; "" when none is near.
 std::string_view nearest_cause(std::string_view word) {
@@ -43,7 +21,7 @@ std::string_view nearest_cause(std::string_view word) {
     const std::string_view name = describe(static_cast<Cause>(i)).name;
     // Half of a word is nearer than its letters say: "truncated", "refused".
     const bool part = word.size() >= 4 && name.find(word) != std::string_view::npos;
-    const std::size_t d = part ? 1 : distance(word, name);
+    const std::size_t d = part ? 1 : static_cast<std::size_t>(config::edit_distance(word, name));
     if (d < least) {
       least = d;
       best = name;

@@ -10,7 +10,7 @@ namespace weir::proxy {
 namespace {
 
 // A splice is left this often, so that what was moved is counted and a drain is noticed.
-constexpr std::uint64_t kSpliceStep = 64_MiB;
+constexpr std::uint64_t kSpliceStep = 4_MiB;
 
 enum class Spliced : std::uint8_t { impossible, moved, last, failed };
 
