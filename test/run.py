@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the end-to-end tests of the real binary.
+"""Runs the suites that test the real binary.
 
-    run.py --weir PATH [--io epoll|ring|both] [-k PATTERN] [--full] [--list] [-j N]
+    run.py --weir PATH [SUITE...] [--io epoll|ring|both] [-k PATTERN] [--full] [--list] [-j N]
 
 Every test runs in a process group of its own with a bound on its time. Tests that load the machine
-run after the others, one at a time. The last line printed is "e2e: N passed, N failed".
+run after the others, one at a time. The last line printed is "run: N passed, N failed".
 """
 
 import argparse
@@ -27,6 +27,8 @@ sys.dont_write_bytecode = True
 
 from harness.case import Case  # noqa: E402
 
+SUITES = ["e2e"]
+
 Job = collections.namedtuple("Job", "name io test bound alone")
 
 
@@ -41,7 +43,8 @@ def tests_in(suite):
 def find_jobs(options):
     here = pathlib.Path(__file__).resolve().parent
     loader = unittest.TestLoader()
-    found = list(tests_in(loader.discover(str(here / "cases"), "*.py", str(here))))
+    found = [test for suite in options.suite or SUITES
+             for test in tests_in(loader.discover(str(here / suite), "*.py", str(here)))]
     if loader.errors:
         sys.exit("\n".join(loader.errors))
     backends = ["epoll", "ring"] if options.io == "both" else [options.io]
@@ -65,7 +68,7 @@ class Running:
     def __init__(self, job, options):
         self.job = job
         self.output = tempfile.TemporaryFile()
-        self.directory = tempfile.mkdtemp(prefix="weir-e2e-")
+        self.directory = tempfile.mkdtemp(prefix="weir-test-")
         self.began = time.monotonic()
         sys.stdout.flush()
         self.pid = os.fork()
@@ -157,7 +160,7 @@ class Report:
         if self.skipped:
             print(f"{len(self.skipped)} skipped")
         print(f"{seconds:.0f} s")
-        print(f"e2e: {self.passed} passed, {len(self.failed)} failed")
+        print(f"run: {self.passed} passed, {len(self.failed)} failed")
         return 1 if self.failed or not self.passed else 0
 
 
@@ -191,6 +194,7 @@ def run_jobs(jobs, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weir", required=True, type=lambda p: str(pathlib.Path(p).resolve()))
+    parser.add_argument("suite", nargs="*", choices=[[], *SUITES], help="all by default")
     parser.add_argument("--io", choices=["epoll", "ring", "both"], default="both")
     parser.add_argument("-k", action="append", default=[], metavar="PATTERN",
                         help="only tests whose name contains it (several: all of them)")
