@@ -5,6 +5,7 @@
 //   WEIR_SIM_SEED=N sim_test     plays one seed and prints what happens in it
 //   WEIR_SIM_SEEDS=M sim_test    plays so many seeds instead of kSeeds
 //   WEIR_SIM_FIRST=N             begins with this one
+//   WEIR_SIM_FAILURES=N          ends after so many seeds that failed
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ namespace weir::sim {
 namespace {
 
 constexpr std::uint64_t kSeeds = 3000;
-constexpr std::size_t kFailuresShown = 10;
+constexpr std::uint64_t kFailuresShown = 10;
 
 std::optional<std::uint64_t> setting(const char* name) {
   const char* text = std::getenv(name);
@@ -77,9 +78,10 @@ TEST_F(Simulation, EverySeedKeepsTheProperties) {
   }
   const std::uint64_t first = setting("WEIR_SIM_FIRST").value_or(1);
   const std::uint64_t seeds = setting("WEIR_SIM_SEEDS").value_or(kSeeds);
-  std::size_t failures = 0;
+  const std::uint64_t shown = setting("WEIR_SIM_FAILURES").value_or(kFailuresShown);
+  std::uint64_t failures = 0;
   std::size_t exchanges = 0;
-  for (std::uint64_t seed = first; seed < first + seeds && failures < kFailuresShown; ++seed) {
+  for (std::uint64_t seed = first; seed < first + seeds && failures < shown; ++seed) {
     const Played played = play(seed, Trace::no);
     exchanges += played.exchanges;
     if (played.violations.empty()) continue;
