@@ -73,13 +73,16 @@ class Plot:
             write(path, (ROOT / path.relative_to(self.tree)).read_bytes())
 
     def plant(self, defect):
-        for edit in edits(defect):
-            path = self.tree / edit["file"]
+        """Returns what is to be given to restore()."""
+        paths = [self.tree / edit["file"] for edit in edits(defect)]
+        before = {path: path.read_bytes() for path in paths}
+        for path, edit in zip(paths, edits(defect)):
             write(path, path.read_text().replace(edit["old"], edit["new"]).encode())
+        return before
 
-    def restore(self, defect):
-        for edit in edits(defect):
-            write(self.tree / edit["file"], (ROOT / edit["file"]).read_bytes())
+    def restore(self, before):
+        for path, data in before.items():
+            write(path, data)
 
     def make(self):
         """None, or what the build said."""
@@ -139,12 +142,12 @@ def main():
     missed = []
     for defect in chosen:
         began = time.monotonic()
-        plot.plant(defect)
+        before = plot.plant(defect)
         try:
             said = plot.make()
             failure = None if said else plot.simulate(options.seeds, 600)
         finally:
-            plot.restore(defect)
+            plot.restore(before)
         if said:
             sys.exit(f"{defect['name']} does not build:\n{said}")
         if failure is None or failure.startswith("it hangs"):
