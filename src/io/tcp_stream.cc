@@ -132,32 +132,41 @@ void TcpStream::close(Close how) {
   socket_ = nullptr;
 }
 
-namespace {
-
-struct Connecting : ConnectOp, Timer {
+struct ConnectHandle::Connecting : ConnectOp, Timer {
   Loop& loop;
   Millis timeout;
-  Connecting(Loop& l, const SocketAddress& t, Millis limit)
+  ConnectHandle* handle;
+  Connecting(Loop& l, const SocketAddress& t, Millis limit, ConnectHandle* h)
       : Timer([](Timer& timer) {
           auto& self = static_cast<Connecting&>(timer);
           self.loop.io().cancel_connect(self, Error{Code::timed_out, Cause::none, 0, "connect"});
         }),
         loop(l),
-        timeout(limit) {
+        timeout(limit),
+        handle(h) {
     target = t;
+    if (handle != nullptr) handle->under_way_ = this;
+  }
+  Connecting(const Connecting&) = delete;
+  Connecting& operator=(const Connecting&) = delete;
+  ~Connecting() {
+    if (handle != nullptr) handle->under_way_ = nullptr;
   }
   bool await_ready() { return loop.io().start_connect(*this); }
-  void await_suspend(std::coroutine_handle<> handle) {
-    waiter = handle;
+  void await_suspend(std::coroutine_handle<> coroutine) {
+    waiter = coroutine;
     if (timeout.count() > 0) loop.timers().arm(*this, loop.now() + timeout);
   }
   Result<Socket*> await_resume() { return result; }
 };
 
-}  // namespace
+void ConnectHandle::cancel(Error why) {
+  if (under_way_ != nullptr) under_way_->loop.io().cancel_connect(*under_way_, why);
+}
 
-Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout) {
-  Connecting connecting(loop, target, timeout);
+Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout,
+                              ConnectHandle* handle) {
+  ConnectHandle::Connecting connecting(loop, target, timeout, handle);
   Result<Socket*> connected = co_await connecting;
   co_return connected;
 }

@@ -56,7 +56,26 @@ class TcpStream final : public Stream, private Timer {
   Error cancelled_{};                 // where != nullptr: everything ends with it
 };
 
+/// A connect under way, for whoever may have to end it; outlives the connect.
+class ConnectHandle {
+ public:
+  ConnectHandle() = default;
+  ConnectHandle(const ConnectHandle&) = delete;
+  ConnectHandle& operator=(const ConnectHandle&) = delete;
+
+  /// The connect ends with `why`, unless it has succeeded in this moment. No effect when none is
+  /// under way.
+  void cancel(Error why);
+
+ private:
+  struct Connecting;
+  friend Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout,
+                                       ConnectHandle* handle);
+  Connecting* under_way_ = nullptr;
+};
+
 /// Connects, bounded by `timeout` in total.
-Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout);
+Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout,
+                              ConnectHandle* handle = nullptr);
 
 }  // namespace weir::io

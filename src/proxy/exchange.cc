@@ -76,7 +76,8 @@ Task<Result<void>> Exchange::attempt() {
   }
   const Instant begun = context_.loop.now();
   Result<UpstreamLease> lease =
-      co_await UpstreamLease::acquire(upstream, endpoint_, context_.loop, fresh_);
+      co_await UpstreamLease::acquire(upstream, endpoint_, connecting_, fresh_);
+  if (aborted_.where != nullptr) co_return fail(aborted_);
   if (!lease) {
     // Descriptors that are wanting here say nothing about the server.
     if (lease.error().code != Code::no_descriptors) upstream.failed(*endpoint_, lease.error());
@@ -87,7 +88,6 @@ Task<Result<void>> Exchange::attempt() {
   }
   lease_ = std::move(*lease);
   if (!lease_->reused()) connect_ = context_.loop.now() - begun;
-  if (aborted_.where != nullptr) co_return fail(aborted_);
   co_await send_request();
   Result<void> head = co_await read_response_head();
   co_return head;
@@ -328,6 +328,7 @@ void Exchange::abort_upstream(Error why) {
     aborted_ = why;
     if (aborted_.where == nullptr) aborted_.where = "abort";
   }
+  connecting_.cancel(aborted_);
   if (lease_) lease_->cancel(why);
 }
 

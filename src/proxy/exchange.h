@@ -96,6 +96,7 @@ class Exchange {
   int retries_ = 0;
   bool fresh_ = false;  // the next attempt uses a new connection
   LeaseFault lease_fault_ = LeaseFault::none;
+  io::ConnectHandle connecting_;
   UpstreamLease lease_;
   std::shared_ptr<Endpoint> endpoint_;  // used last
   std::shared_ptr<Endpoint> next_;      // to be used by the next attempt

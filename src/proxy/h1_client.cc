@@ -147,14 +147,14 @@ UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
 
 Task<Result<UpstreamLease>> UpstreamLease::acquire(Upstream& upstream,
                                                    std::shared_ptr<Endpoint> endpoint,
-                                                   io::Loop& loop, bool fresh) {
+                                                   io::ConnectHandle& connecting, bool fresh) {
   UpstreamLease lease;
   if (!fresh) lease.client_ = H1Client::take_idle(upstream, *endpoint);
   if (lease.client_ != nullptr) {
     upstream.counts().reuses.add();
   } else {
-    Result<io::Socket*> socket =
-        co_await io::connect(loop, endpoint->address, upstream.connect_timeout());
+    Result<io::Socket*> socket = co_await io::connect(upstream.context().loop, endpoint->address,
+                                                      upstream.connect_timeout(), &connecting);
     if (!socket) co_return fail(socket.error());
     upstream.counts().connects.add();
     lease.client_.reset(new H1Client(upstream, endpoint, *socket));

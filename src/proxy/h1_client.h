@@ -11,6 +11,7 @@
 #include <string>
 
 #include "http/h1_parse.h"
+#include "io/tcp_stream.h"
 #include "proxy/h1_body.h"
 #include "proxy/upstream.h"
 
@@ -96,8 +97,9 @@ class UpstreamLease {
   ~UpstreamLease() { release(false); }
 
   /// Takes an idle connection, or makes one.
+  /// `connecting`: ends the connect if it takes too long for the exchange.
   static Task<Result<UpstreamLease>> acquire(Upstream& upstream, std::shared_ptr<Endpoint> endpoint,
-                                             io::Loop& loop, bool fresh);
+                                             io::ConnectHandle& connecting, bool fresh);
 
   /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps
   /// the connection.

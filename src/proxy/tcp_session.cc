@@ -85,8 +85,9 @@ Task<Result<io::Socket*>> TcpSession::connect() {
           "pick");
     }
     const Instant begun = context_.loop.now();
-    Result<io::Socket*> socket =
-        co_await io::connect(context_.loop, endpoint_->address, upstream_->connect_timeout());
+    Result<io::Socket*> socket = co_await io::connect(context_.loop, endpoint_->address,
+                                                      upstream_->connect_timeout(), &connecting_);
+    if (aborted_.where != nullptr) co_return socket;
     if (socket) {
       upstream_->worked(*endpoint_);
       upstream_->counts().connects.add();
@@ -125,6 +126,7 @@ void TcpSession::end(Error why) {
 void TcpSession::abort(Error why) {
   aborted_ = why;
   if (aborted_.where == nullptr) aborted_.where = "abort";
+  connecting_.cancel(aborted_);
   if (server_ != nullptr) end(why);
 }
 

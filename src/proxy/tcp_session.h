@@ -51,6 +51,7 @@ class TcpSession final : public Connection {
   io::Peer peer_;
   std::string peer_text_;
   End client_;
+  io::ConnectHandle connecting_;
   std::unique_ptr<End> server_;
   Activity activity_;
   Scope uploads_;

@@ -232,8 +232,9 @@ class PoolTest : public UpstreamTest {
   }
   static Task<> lease(PoolTest* self, std::shared_ptr<Endpoint> from, UpstreamLease* out,
                       Result<void>* outcome) {
+    io::ConnectHandle connecting;
     Result<UpstreamLease> got =
-        co_await UpstreamLease::acquire(self->upstream, from, self->world.loop, false);
+        co_await UpstreamLease::acquire(self->upstream, from, connecting, false);
     if (got) {
       *out = std::move(*got);
     } else {

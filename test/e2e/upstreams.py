@@ -3,6 +3,7 @@
 
 import collections
 import os
+import signal
 import socket
 import stat
 import threading
@@ -95,22 +96,42 @@ class Balance(Case):
         self.assertIn(client.get("/second").cause, ("upstream_refused", "upstream_unavailable"))
         reserved.close()
 
-    def test_server_that_does_not_accept(self):
-        """A full backlog: connecting takes forever."""
+    def black_hole(self):
+        """The address of a server whose backlog is full: connecting takes forever."""
         listener = socket.socket()
+        self.addCleanup(listener.close)
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
         address = listener.getsockname()
-        fill = []
         for _ in range(4):
             sock = socket.socket()
+            self.addCleanup(sock.close)
             sock.setblocking(False)
             sock.connect_ex(address)
-            fill.append(sock)
-        weir = self.weir(f"127.0.0.1:{address[1]}", timeouts={"upstream_connect": "200ms"})
+        return f"127.0.0.1:{address[1]}"
+
+    def test_server_that_does_not_accept(self):
+        weir = self.weir(self.black_hole(), timeouts={"upstream_connect": "200ms"})
         self.claim_refused(self.client(weir).get("/t"), 504, "upstream_connect_timeout")
-        for sock in (*fill, listener):
-            sock.close()
+
+    def test_client_that_leaves_ends_the_connect(self):
+        weir = self.weir(self.black_hole(), timeouts={"upstream_connect": "60s"})
+        client = self.client(weir).send(request("/left"))
+        eventually(lambda: weir.status()["workers"][0]["requests_active"]
+                   + weir.status()["workers"][1]["requests_active"] == 1, "it waits")
+        client.reset()
+        entry = weir.logged_one("/left")
+        self.assertEqual((entry["cause"], entry["retries"]), ("client_closed", 0))
+
+    def test_end_of_the_drain_ends_the_connect(self):
+        weir = self.weir(self.black_hole(), timeouts={"upstream_connect": "60s", "drain": "100ms"})
+        client = self.client(weir).send(request("/waits"))
+        eventually(lambda: weir.status()["workers"][0]["requests_active"]
+                   + weir.status()["workers"][1]["requests_active"] == 1, "it waits")
+        weir.process.signal(signal.SIGTERM)
+        self.assertEqual(weir.process.wait(10), 0)
+        self.assertEqual(weir.logged_one("/waits")["cause"], "cancelled")
+        client.close()
 
     def test_unreachable_server(self):
         """TCP to a broadcast address is refused by the kernel at once."""

@@ -90,7 +90,7 @@ class Plot:
         if not (self.build / "build.ninja").exists():
             commands.insert(0, ["cmake", "-G", "Ninja", "-S", str(self.tree), "-B", str(self.build),
                                 "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_COMPILER=clang++-19",
-                                "-DWEIR_BENCH=OFF", "-DCMAKE_CXX_FLAGS=-Wno-error"])
+                                "-DWEIR_BENCH=OFF"])
         for command in commands:
             done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
             if done.returncode:
