@@ -3,7 +3,8 @@
 """Holds the documentation to what is there: tools/check_docs.py FOLDER [WEIR]
 
 Every relative link of a Markdown file leads to a file, and to a heading in it; every block of TOML
-is a good configuration for WEIR, given the frame that it is a piece of.
+is a good configuration for WEIR, given the frame that it is a piece of. In the threat model every
+promise names a test, and each test that is named (`path:Name`) is there.
 """
 
 import pathlib
@@ -14,6 +15,7 @@ import tempfile
 
 FILES = ("*.md", "docs/**/*.md", "test/**/*.md", "bench/*.md")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+TEST = re.compile(r"`((?:src|test)/[\w./]+)(?::(\w+))?`")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 
@@ -66,12 +68,33 @@ def bad_blocks(path, weir):
             yield f"a block is no good configuration:\n{block}{run.stderr}"
 
 
+def unheld_promises(path, root):
+    """Of tables whose last column is "Held by"."""
+    holds = False
+    for line in path.read_text().splitlines():
+        if not line.startswith("|"):
+            holds = False
+        elif line.endswith("| Held by |"):
+            holds = True
+        elif holds and not line.startswith("|---"):
+            tests = TEST.findall(line)
+            if not tests:
+                yield f"no test holds: {line}"
+            for file, name in tests:
+                there = root / file
+                if not there.exists():
+                    yield f"{file}: there is no such test"
+                elif name and name not in there.read_text():
+                    yield f"{file}: nothing there is called {name}"
+
+
 def main(root, weir=None):
     root = pathlib.Path(root).resolve()
     files = sorted({file for pattern in FILES for file in root.glob(pattern)})
     problems = []
     for file in files:
         found = list(broken_links(file, root)) + (list(bad_blocks(file, weir)) if weir else [])
+        found += list(unheld_promises(file, root))
         problems += [f"{file.relative_to(root)}: {problem}" for problem in found]
     print("\n".join(problems + [f"{len(files)} files, {len(problems)} problems"]))
     return 1 if problems or not files else 0
