@@ -149,6 +149,7 @@ class Admin(Case):
     def test_status(self):
         origin, weir = self.proxied()
         self.client(weir).get()
+        weir.logged(1)  # the response may be here before it is counted
         status = weir.status()
         self.assertEqual((status["pid"], status["backend"]), (weir.pid, self.io))
         self.assertEqual([upstream["name"] for upstream in status["upstreams"]], ["app"])
