@@ -58,7 +58,8 @@ def application(environ, start_response):
         return body
 
     def text(status, data, *fields):
-        return answer(status, [data], ("Content-Length", str(len(data))), *fields)
+        shown = [] if environ["REQUEST_METHOD"] == "HEAD" else [data]  # gunicorn sends what it gets
+        return answer(status, shown, ("Content-Length", str(len(data))), *fields)
 
     _, name, *rest = environ["PATH_INFO"].split("/")
     query = dict(urllib.parse.parse_qsl(environ["QUERY_STRING"]))
