@@ -33,6 +33,7 @@ class Served:
 
     starter = None
     chunked_uploads = True
+    continues = True
 
     def serve(self, **settings):
         self.backend = self.kept(type(self).starter(self.directory))
@@ -100,7 +101,17 @@ class Served:
         if self.chunked_uploads:
             self.assertEqual(response.body.decode(), f"{len(DATA)} {digest(DATA)}")
             self.claim_logged(weir, 8)
+        if self.continues:
+            self.check_continue(client)
         self.check_early_answer(weir)
+
+    def check_continue(self, client):
+        """The body is sent only when the server has asked for it."""
+        client.send(request("/digest", "Expect: 100-continue", "Content-Length: 5000",
+                            method="POST"))
+        self.assertEqual(client.head().status, 100)
+        client.send(DATA[:5000])
+        self.assertEqual(client.response("POST").body.decode(), f"5000 {digest(DATA[:5000])}")
 
     def check_early_answer(self, weir):
         """The server answers before it has read the upload, and may reset what it did not read."""
@@ -146,9 +157,10 @@ class GunicornThreads(Served, Case):
 
 
 class Wsgiref(Served, Case):
-    """Knows no chunked requests."""
+    """Knows no chunked requests, and no 100."""
     starter = applications.wsgiref
     chunked_uploads = False
+    continues = False
 
 
 class Uvicorn(Served, Case):
@@ -165,6 +177,7 @@ class Node(Served, Case):
 
 class Php(Served, Case):
     starter = applications.php
+    continues = False
 
 
 class PhpFpm(Served, Case):

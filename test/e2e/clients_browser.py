@@ -234,6 +234,7 @@ class Events(BrowserCase):
                 x.body()
                 x.send(scripts.head(200, "Content-Type: text/event-stream",
                                     "Cache-Control: no-store", "Transfer-Encoding: chunked"))
+                x.wait(f"{gate}: open")
                 for number in range(first, first + count):
                     data = f"retry: 50\nid: {number}\ndata: event {number}\n\n".encode()
                     x.send(b"%x\r\n%s\r\n" % (len(data), data))
@@ -245,14 +246,17 @@ class Events(BrowserCase):
         weir, browser = self.browse(origin)
         browser.run("""
           window.events = [];
-          window.source = new EventSource('/events');
+          const source = window.source = new EventSource('/events');
           source.onmessage = (event) => window.events.push([event.lastEventId, event.data]);
-        """)
+          await new Promise((resolve) => source.onopen = resolve);
+        """)  # the head alone came through: nothing waits for the first event
 
         def has(last):
             expected = [[str(n), f"event {n}"] for n in range(1, last + 1)]
             eventually(lambda: len(browser.run("return window.events")) >= last, "events", 20)
             self.assertEqual(browser.run("return window.events"), expected)
+        origin.open("die: open")
+        origin.open("die again: open")
         has(3)
         self.assertIsNone(origin.request("/events").fields.get("last-event-id"))
         origin.on("/events", events(4, 2, "die again"))

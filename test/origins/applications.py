@@ -27,11 +27,12 @@ LINE = b"0123456789abcde\n"
 
 
 class Application:
-    """A process that says its port on its first lines."""
+    """A process that says its port, or its whole address, on its first lines."""
 
     def __init__(self, *arguments, says=r"port (\d+)", **options):
         self.process = Process(arguments, cwd=HERE, **options)
-        self.address = "127.0.0.1:" + self.process.line(says)[1]
+        found = self.process.line(says)[1]
+        self.address = f"127.0.0.1:{found}" if found.isdigit() else found
 
     def end(self):
         self.process.end()
@@ -42,19 +43,20 @@ def _python(*arguments):
     return {"env": environment}, (sys.executable, *arguments)
 
 
-def gunicorn(directory, *arguments):
-    options, command = _python("-m", "gunicorn", "--bind", "127.0.0.1:0", "--worker-tmp-dir",
-                               directory, *arguments, "app_wsgi")
-    return Application(*command, says=r"Listening at: http://127\.0\.0\.1:(\d+)", **options)
+def _gunicorn(directory, bind, *arguments):
+    options, command = _python("-m", "gunicorn", "--worker-tmp-dir", directory, "--bind", bind,
+                               *arguments, "app_wsgi")
+    says = r"Listening at: (?:http://127\.0\.0\.1:)?(\d+|unix:\S+)"
+    return Application(*command, says=says, **options)
 
 
 def gunicorn_sync(directory):
-    """Closes after each answer."""
-    return gunicorn(directory, "--workers", "2")
+    """On a unix socket. Closes after each answer."""
+    return _gunicorn(directory, f"unix:{directory}/gunicorn.sock", "--workers", "2")
 
 
 def gunicorn_threads(directory):
-    return gunicorn(directory, "--threads", "8")
+    return _gunicorn(directory, "127.0.0.1:0", "--threads", "8")
 
 
 def wsgiref(_):
