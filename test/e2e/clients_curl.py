@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests and downloads by curl and wget, whole and resumed."""
 
+import gzip
 import random
 import re
 
 from harness.case import Case, bound
 from harness.process import Process, run, tool
 from harness.waiting import eventually
-from origins import scripts
+from origins import applications, scripts
 from origins.origin import digest
 
 BODY = bytes(range(256)) * 1031
@@ -192,6 +193,85 @@ class Curl(Case):
         self.assertIsNone(origin.request("/1").fields.get("cookie"))
         self.assertEqual(sorted(origin.request("/2").fields.get("cookie").split("; ")),
                          ["a=1", "b=2"])
+
+
+class CurlInOtherWays(Case):
+    """What curl can also say to a server."""
+
+    def curl(self, weir, *arguments, path="/x"):
+        """(exit code, what was printed)."""
+        done = run(tool("curl"), "-sS", "--max-time", "20", *arguments, weir.url(path))
+        return done.returncode, done.stdout
+
+    def test_offer_of_http2(self):
+        """The Upgrade is not taken; neither is it passed on."""
+        origin, weir = self.proxied()
+        self.assertEqual(self.curl(weir, "--http2", "-w", "%{http_version} %{http_code}"),
+                         (0, b"hello from origin\n1.1 200"))
+        fields = origin.request("/x").fields
+        self.assertEqual([fields.get(name) for name in ("upgrade", "http2-settings")], [None] * 2)
+
+    def test_http2_without_asking(self):
+        origin, weir = self.proxied()
+        code, _ = self.curl(weir, "--http2-prior-knowledge")
+        self.assertNotEqual(code, 0)
+        self.assertEqual(self.curl(weir), (0, b"hello from origin\n"))
+        self.assertEqual(len(origin.seen()), 1)
+
+    def test_proxy_protocol_that_nobody_asked_for(self):
+        origin, weir = self.proxied()
+        code, shown = self.curl(weir, "--haproxy-protocol", "-w", "%{http_code}")
+        self.assertEqual((code, shown[-3:]), (0, b"400"))
+        self.assertEqual(origin.seen(), [])
+
+    def test_transfer_coding_is_a_matter_of_one_hop(self):
+        origin, weir = self.proxied(scripts.body(BODY, "chunked", 1000))
+        code, shown = self.curl(weir, "--tr-encoding")
+        self.assertEqual((code, digest(shown)), (0, digest(BODY)))
+        self.assertNotIn("gzip", origin.request("/x").fields.get("te") or "")
+
+    def test_content_coding_is_a_matter_of_the_ends(self):
+        origin, weir = self.proxied(scripts.body(gzip.compress(BODY), "chunked", 1000,
+                                                 lines=("Content-Encoding: gzip",)))
+        code, shown = self.curl(weir, "--compressed")
+        self.assertEqual((code, digest(shown)), (0, digest(BODY)))
+        self.assertIn("gzip", origin.request("/x").fields.get("accept-encoding"))
+
+    def test_as_its_proxy(self):
+        """The whole URL in the request line: its host counts, and Host says nothing (RFC 9112
+        section 3.2.2)."""
+        origin, weir = self.proxied()
+        done = run(tool("curl"), "-sS", "-x", weir.url(""), "http://other.test:81/y?z")
+        self.assertEqual(done.stdout, b"hello from origin\n", done.stderr)
+        seen = origin.request("/y")
+        self.assertEqual((seen.target, seen.fields.get("host")), ("/y?z", "other.test:81"))
+        self.curl(weir, "--request-target", "http://third.test/z", "-H", "Host: lie.test")
+        self.assertEqual(origin.request("/z").fields.get("host"), "third.test")
+
+    def test_options_of_the_server(self):
+        origin, weir = self.proxied()
+        code, _ = self.curl(weir, "-X", "OPTIONS", "--request-target", "*")
+        self.assertEqual(code, 0)
+        self.assertEqual({request.target for request in origin.seen()} - {"*"}, set())
+
+    def test_over_a_unix_socket(self):
+        origin = self.origin()
+        path = self.directory / "weir.sock"
+        config = self.config(servers=origin)
+        config["listen"].append({"address": f"unix:{path}"})
+        weir = self.start(config)
+        self.assertEqual(self.curl(weir, "--unix-socket", path), (0, b"hello from origin\n"))
+        self.assertEqual(origin.request("/x").fields.get("host"), f"127.0.0.1:{weir.port}")
+
+    def test_headers_that_are_too_much_for_the_origin_only(self):
+        """20 KiB: Weir passes them, Node answers 431 and closes."""
+        backend = self.kept(applications.node(self.directory))
+        weir = self.weir(backend.address)
+        code, shown = self.curl(weir, "-w", "%{http_code}", "-H", "X-Large: " + "x" * 20_000)
+        self.assertEqual((code, shown), (0, b"431"))
+        self.assertEqual(self.curl(weir, path="/size/3"), (0, b"012"))
+        outcomes = sorted((e["status"], e["cause"]) for e in weir.logged(2))
+        self.assertEqual(outcomes, [(200, ""), (431, "")])
 
 
 class Wget(Case):

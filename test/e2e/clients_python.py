@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests by Python's http.client and by httpx, whole and streamed both ways."""
+"""Requests by Python's http.client, httpx and aiohttp, whole and streamed both ways."""
 
 import asyncio
 import http.client
 import random
 
+import aiohttp
 import httpx
 
 from harness.case import Case, bound
@@ -181,3 +182,55 @@ class AsyncHttpx(Case):
         self.run_with(conversation)
         origin.await_gate("gone")
         self.assertEqual(weir.logged_one("/slow")["cause"], "client_closed")
+
+
+class Aiohttp(Case):
+    """aiohttp as the client."""
+
+    def run_with(self, conversation):
+        async def session():
+            async with aiohttp.ClientSession() as client:
+                await asyncio.wait_for(conversation(client), 25)
+        asyncio.run(session())
+
+    @bound(60)
+    def test_100_at_once_that_wait_for_100(self):
+        origin, weir = self.proxied(scripts.echo("chunked", 999))
+
+        async def content(number):
+            for data in (LARGE[:number], b"", LARGE[number:40_000]):
+                yield data
+
+        async def one(client, number):
+            async with client.post(weir.url(f"/{number}"), data=content(number),
+                                   expect100=True) as response:
+                assert digest(await response.read()) == digest(LARGE[:40_000]), number
+
+        async def conversation(client):
+            await asyncio.gather(*(one(client, number) for number in range(100)))
+        self.run_with(conversation)
+        self.assertEqual({(r.framing, r.fields.get("expect")) for r in origin.seen()},
+                         {("chunked", "100-continue")})
+        self.assertEqual({e["cause"] for e in weir.logged(100)}, {""})
+
+    def test_chunks_as_they_come(self):
+        origin, weir = self.proxied(scripts.halves(b"first", b"last", "more"))
+
+        async def conversation(client):
+            async with client.get(weir.url()) as response:
+                assert await response.content.readany() == b"first"
+                origin.open("more")
+                assert await response.content.read() == b"last"
+        self.run_with(conversation)
+
+    def test_cut_answer_raises(self):
+        for start in (scripts.head(200, "Content-Length: 5000") + b"part",
+                      scripts.head(200, "Transfer-Encoding: chunked") + b"4\r\npart\r\n"):
+            _, weir = self.proxied(scripts.die("fin", start))
+
+            async def conversation(client, weir=weir):
+                async with client.get(weir.url()) as response:
+                    with self.assertRaises(aiohttp.ClientPayloadError):
+                        await response.read()
+            self.run_with(conversation)
+            weir.end()

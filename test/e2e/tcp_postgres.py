@@ -89,7 +89,18 @@ class Postgresql(PostgresCase):
         self.assertIn("canceling statement due to user request", sleeper.text())
         eventually(lambda: self.direct(active) == "0", "the statement has ended")
         self.claim_ended_well(2)
+        self.check_last_words()
         self.check_killed_client()
+
+    def check_last_words(self):
+        """What the server says right before it closes arrives."""
+        client = self.kept(Process([tool("psql"), "-XqAt", "-c", "select pg_sleep(100)"],
+                                   env=self.environment))
+        sleeping = "from pg_stat_activity where query = 'select pg_sleep(100)' and state = 'active'"
+        eventually(lambda: self.direct(f"select count(*) {sleeping}") == "1", "the statement runs")
+        self.assertEqual(self.direct(f"select pg_terminate_backend(pid) {sleeping}"), "t")
+        self.assertEqual(client.wait(), 2)
+        self.assertIn("terminating connection due to administrator command", client.text())
 
     def check_killed_client(self):
         """Its session ends with it."""
@@ -100,16 +111,17 @@ class Postgresql(PostgresCase):
         eventually(lambda: self.direct(there) == "1", "the session")
         client.signal(9)
         eventually(lambda: self.direct(there) == "0", "the end of the session", 20)
-        self.proxy.logged(3)
+        self.proxy.logged(4)
 
     def check_notifications(self):
-        """The server speaks unasked, to a client that waits."""
+        """The server speaks unasked, to a client that waits and stays while Weir is reloaded."""
         read, write = os.pipe()
         client = self.kept(Process([tool("psql"), "-XqAt"], stdin=read, env=self.environment))
         os.close(read)
         with open(write, "w", buffering=1, encoding="ascii") as say:
             say.write("listen news;\nselect 'listening';\n")
             client.line("^listening$")
+            self.assertEqual(self.proxy.reload().returncode, 0)
             self.direct("; ".join(f"notify news, 'number {number}'" for number in range(500)))
 
             def all_told():  # psql looks for them when it has something to do
