@@ -20,6 +20,7 @@ MORE = """
     keepalive_requests {requests};
     gzip_types text/plain;
     location = /text {{ default_type text/plain; gzip on; gzip_proxied any; }}
+    location = /shy {{ default_type text/plain; gzip on; try_files /text =404; }}
     location /narrow {{ client_max_body_size 1000; return 200 "taken"; }}
     location /old {{ return 301 http://$host/new; }}
 """
@@ -68,7 +69,6 @@ class BeforeNginx(Case):
         self.assertEqual(bodies, [DATA[5:10], DATA[70_000:170_000], DATA[-3:]])
 
     def test_compressed_on_the_way(self):
-        """nginx must be told to (gzip_proxied): Via says that the request came through a proxy."""
         client = self.client(self.prepare())
         plain = client.get("/text")
         self.assertEqual((plain.framing, digest(plain.body)), ("length", digest(TEXT)))
@@ -76,6 +76,17 @@ class BeforeNginx(Case):
         self.assertEqual((packed.framing, packed.fields.get("content-encoding")),
                          ("chunked", "gzip"))
         self.assertEqual(digest(gzip.decompress(packed.body)), digest(TEXT))
+
+    def test_via_keeps_it_from_compressing(self):
+        """Unless nginx has gzip_proxied, or Weir does not say that it is a proxy."""
+        for rules, coding in (({}, None), ({"remove": ["Via"]}, "gzip")):
+            weir = self.prepare(route=[{"match": {"path": "/**"}, "upstream": "app",
+                                        "request_headers": rules}])
+            shy = self.client(weir).get("/shy", "Accept-Encoding: gzip")
+            self.assertEqual(shy.fields.get("content-encoding"), coding)
+            weir.end()
+            self.backend.end()
+            (self.directory / "nginx.pid").unlink(missing_ok=True)
 
     def test_upload_that_it_does_not_want(self):
         """413 comes while the upload goes on, and nginx throws away some more before it closes."""
