@@ -1,91 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections that stop being HTTP: WebSocket and any other Upgrade."""
-
-import asyncio
-import os
-import pathlib
-import sys
-
-import websockets
+"""Connections that stop being HTTP by an Upgrade. WebSocket: clients_websocket.py."""
 
 from harness.case import Case, bound
 from harness.raw import request
 from origins import scripts
-
-SERVER = pathlib.Path(__file__).resolve().parent.parent / "origins" / "websocket_echo.py"
-
-
-class WebSocket(Case):
-    def setUp(self):
-        super().setUp()
-        server = self.process(sys.executable, SERVER)
-        self.backend = server.line(r"port (\d+)")[1]
-
-    def talk(self, conversation, **settings):
-        weir = self.weir(f"127.0.0.1:{self.backend}", **settings)
-
-        async def session():
-            url = f"ws://127.0.0.1:{weir.port}/chat"
-            async with websockets.connect(url, max_size=2**24, ping_interval=None) as socket:
-                await asyncio.wait_for(conversation(socket), 20)
-        asyncio.run(session())
-        return weir
-
-    def test_text(self):
-        async def conversation(socket):
-            for text in ("one", "zwei", "三"):
-                await socket.send(text)
-                assert await socket.recv() == text
-        weir = self.talk(conversation)
-        self.assertEqual(weir.logged_one("/chat")["status"], 101)
-
-    def test_binary_messages_of_1_mib(self):
-        async def conversation(socket):
-            for _ in range(10):
-                data = os.urandom(1 << 20)
-                await socket.send(data)
-                assert await socket.recv() == data
-        weir = self.talk(conversation)
-        entry = weir.logged_one("/chat")
-        self.assertGreater(entry["bytes_sent"], 10 << 20)
-
-    def test_many_small_messages(self):
-        async def conversation(socket):
-            for number in range(2000):
-                await socket.send(str(number))
-            for number in range(2000):
-                assert await socket.recv() == str(number)
-        self.talk(conversation)
-
-    def test_close_codes_of_the_server(self):
-        async def conversation(socket):
-            await socket.send("close 4321")
-            try:
-                await socket.recv()
-            except websockets.ConnectionClosed as closed:
-                assert (closed.rcvd.code, closed.rcvd.reason) == (4321, "as asked"), closed
-            else:
-                raise AssertionError("still open")
-        self.talk(conversation)
-
-    def test_close_code_of_the_client(self):
-        async def conversation(socket):
-            await socket.close(1000, "enough")
-            assert socket.close_code == 1000
-        self.assertEqual(self.talk(conversation).logged_one("/chat")["cause"], "")
-
-    def test_many_at_once(self):
-        weir = self.weir(f"127.0.0.1:{self.backend}")
-
-        async def one(number):
-            async with websockets.connect(f"ws://127.0.0.1:{weir.port}/{number}") as socket:
-                for text in ("a", "b"):
-                    await socket.send(f"{number}{text}")
-                    assert await socket.recv() == f"{number}{text}"
-
-        async def session():
-            await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(100))), 20)
-        asyncio.run(session())
 
 
 class Tunnels(Case):

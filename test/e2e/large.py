@@ -13,6 +13,7 @@ from harness.case import Case, alone, bound, full
 from harness.process import run, tool
 from harness.raw import Client, request
 from harness.waiting import eventually
+from origins import applications
 
 MIB = 1 << 20
 BULK = pathlib.Path(__file__).resolve().parent.parent / "origins" / "bulk.py"
@@ -221,13 +222,11 @@ class Large(Case):
 class NodeOrigin(Case):
     @bound(60)
     def test_echo_of_16_mib_with_trailer(self):
-        script = BULK.parent / "node_echo.js"
-        node = self.process(tool("node"), script)
-        weir = self.weir("127.0.0.1:" + node.line(r"port (\d+)")[1])
+        weir = self.weir(self.kept(applications.node(self.directory)).address)
         data = os.urandom(16 * MIB)
         client = self.client(weir)
         sender = threading.Thread(target=client.send, args=(
-            request("/", "TE: trailers", "Connection: TE", method="POST", body=data),))
+            request("/trailers", "TE: trailers", "Connection: TE", method="POST", body=data),))
         sender.start()
         response = client.response("POST")
         sender.join()

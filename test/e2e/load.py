@@ -4,13 +4,43 @@
 import hashlib
 import random
 import re
+import signal
 import threading
 
 from harness.case import Case, alone, bound, full
 from harness.process import run, tool
 from harness.raw import Client, request
+from harness.waiting import eventually
 from origins import scripts
 from origins.nginx import Nginx
+
+
+# For wrk: GET and POST in turns. The answer shows the request as the origin saw it.
+MIXED = """
+local threads = {}
+function setup(thread) table.insert(threads, thread) end
+function init(args)
+  strange = 0
+  local all = {}
+  for n = 1, 8 do
+    local post = n % 2 == 0
+    all[n] = wrk.format(post and "POST" or "GET", "/" .. n, {["X-N"] = n},
+                        post and string.rep("b", n * 500) or nil)
+  end
+  batch = table.concat(all)
+end
+function request() return batch end
+function response(status, headers, body)
+  local n = body:match('"target": "/(%d)"')
+  local length = n and (n % 2 == 0 and n * 500 or 0)
+  if not n or not body:find('"length": ' .. length, 1, true) then strange = strange + 1 end
+end
+function done(summary, latency, requests)
+  local sum = 0
+  for _, thread in ipairs(threads) do sum = sum + thread:get("strange") end
+  print("strange answers: " .. sum)
+end
+"""
 
 
 class Crowd(Case):
@@ -64,6 +94,39 @@ class Crowd(Case):
         weir = self.prepare(upstream={"app": {"idle_max": 2}})
         self.crowd(weir, 200, 5000)
 
+    @alone
+    @bound(60)
+    def test_pipelined_by_h2load(self):
+        """Each of 50 clients has ten requests on its way."""
+        weir = self.prepare()
+        self.crowd(weir, 50, 20_000, "/small", "-m", 10)
+        self.claim_logged(weir, 20_000)
+
+    @alone
+    @bound(60)
+    def test_through_tcp(self):
+        weir = self.prepare(route=None,
+                            listen=[{"address": "127.0.0.1:0", "tcp": {"upstream": "app"}}])
+        self.crowd(weir, 100, 20_000)
+        self.assertEqual([e["cause"] for e in weir.logged(100)], [""] * 100)
+
+    @alone
+    @bound(60)
+    def test_graceful_reloads_of_the_origin(self):
+        """nginx ends its workers and their idle connections five times: nobody notices."""
+        weir = self.prepare()
+        reload = threading.Thread(target=self.reload_often, args=(5,))
+        reload.start()
+        self.crowd(weir, 50, 30_000)
+        reload.join()
+        self.assertEqual({(e["status"], e["cause"]) for e in weir.logged(30_000)}, {(200, "")})
+
+    def reload_often(self, times):
+        for number in range(times):
+            before = len(self.backend.requests())
+            eventually(lambda: len(self.backend.requests()) > before + 500, "requests", 20)
+            self.backend.process.signal(signal.SIGHUP)
+
     @full
     @alone
     @bound(400)
@@ -77,6 +140,21 @@ class Crowd(Case):
     def test_9000_clients(self):
         weir = self.prepare(access_log="off")
         self.crowd(weir, 9000, 300_000, within=390)
+
+    @alone
+    @bound(60)
+    def test_wrk_with_pipelined_requests_of_many_kinds(self):
+        """8 at a time; every answer says which it is, and wrk counts those that are not its own."""
+        origin = self.origin(script=scripts.report)
+        weir = self.weir(origin)
+        script = self.directory / "mixed.lua"
+        script.write_text(MIXED)
+        done = run(tool("wrk"), "-t", 1, "-c", 20, "-d", "2s", "-s", script, weir.url("/"))
+        text = done.stdout.decode()
+        self.assertEqual(done.returncode, 0, text)
+        self.assertGreater(int(re.search(r"(\d+) requests in", text)[1]), 100)
+        self.assertNotRegex(text, r"Non-2xx|Socket errors")
+        self.assertIn("strange answers: 0", text)
 
     @alone
     @bound(60)

@@ -25,7 +25,7 @@ class Process:
         self._ended = False
         self.child = subprocess.Popen(
             [str(argument) for argument in arguments], stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options)
+            stderr=subprocess.STDOUT, **{"stdin": subprocess.DEVNULL, **options})
         self.pid = self.child.pid
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -21,22 +21,24 @@ http {{
     root {directory};
     location = /empty {{ return 204; }}
     location = /small {{ return 200 "{small}"; }}
+{more}
   }}
 }}
 """
 
 
 class Nginx:
-    """The listening socket is made here, on a port that the kernel chose; nginx inherits it."""
+    """The listening socket is made here, on a port that the kernel chose; nginx inherits it. `more`
+    goes into its server block."""
 
-    def __init__(self, directory, connections=10_000):
+    def __init__(self, directory, more="", connections=10_000):
         sock = socket.create_server(("127.0.0.1", 0), backlog=8192)
         sock.setblocking(False)  # nginx takes it as it is
         self.address = "127.0.0.1:%d" % sock.getsockname()[1]
         self.port = sock.getsockname()[1]
         config = directory / "nginx.conf"
         text = CONFIG.format(directory=directory, address=self.address, small="x" * 1023,
-                             connections=connections, limit=connections + 100)
+                             connections=connections, limit=connections + 100, more=more)
         config.write_text(("user root;" if os.getuid() == 0 else "") + text)
         self.log = directory / "nginx.log"
         self.process = Process([tool("nginx"), "-p", directory, "-c", config],
