@@ -5,8 +5,8 @@
     run.py --weir PATH [SUITE...] [--io epoll|ring|both] [-k PATTERN] [--full] [--list] [-j N]
 
 Every test runs in a process group of its own with a bound on its time. Tests that load the machine
-run after the others, one at a time. A test that goes through a table counts as many as the table has
-rows. The last line printed is "run: N passed, N failed".
+run after the others, one at a time. A test that goes through a table counts as often as the table
+has rows. The last line printed is "run: N passed, N failed".
 """
 
 import argparse

@@ -6,9 +6,10 @@ def raw(text):
     return text.encode("latin-1") if isinstance(text, str) else text
 
 
-def get(*lines, target="/", version="HTTP/1.1", host="weir.test", method="GET", body=b"", line=None):
+def get(*lines, target="/", version="HTTP/1.1", host="weir.test", method="GET", body=b"",
+        line=None):
     """A request. `line` replaces the whole request line, `host` None leaves Host out."""
-    first = raw(line) if line is not None else b"%s %s %s" % (raw(method), raw(target), raw(version))
+    first = raw(f"{method} {target} {version}" if line is None else line)
     head = [first]
     if host is not None:
         head.append(b"Host: " + raw(host))

@@ -2,10 +2,10 @@
 """The interpreter of the smuggling tables.
 
 A row is (family, trick, bytes, habits of the origin …). It is played twice. Sent to the origin
-directly, the bytes must make it believe in /smuggled: otherwise the row proves nothing. Sent through
-Weir, the origin may believe only in the requests that Weir counted (its access log), and the
-requests of other clients on the same pooled connections must get their own answers. Where a trick
-needs what another client sends, a fifth column has the bytes for the origin."""
+directly, the bytes must make it believe in /smuggled: otherwise the row proves nothing. Sent
+through Weir, the origin may believe only in the requests that Weir counted (its access log), and
+the requests of other clients on the same pooled connections must get their own answers. Where a
+trick needs what another client sends, a fifth column has the bytes for the origin."""
 
 import collections
 
@@ -81,7 +81,8 @@ class Attacks(Case):
         """What the origin believed in, all in all, is what Weir sent it."""
         def entries():
             lines = self.front.log()
-            return lines if sum(line["path"] == VICTIMS[1] for line in lines) >= self.rounds else None
+            ended = sum(line["path"] == VICTIMS[1] for line in lines)
+            return lines if ended >= self.rounds else None
         lines = eventually(entries, "the victims in the access log")
         counted = sum(bool(line["upstream"]) for line in lines)
         assert self.total <= counted, f"the origin believes in {self.total}, Weir counted {counted}"

@@ -193,7 +193,8 @@ class NaiveOrigin:
     @staticmethod
     def _answer(sock, target, fields):
         body = target.encode("latin-1")
-        closing = any(name == "connection" and "close" in value.lower() for name, value, _ in fields)
+        closing = any(name == "connection" and "close" in value.lower()
+                      for name, value, _ in fields)
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (
             len(body), b"Connection: close\r\n" if closing else b"", body))
         return not closing
