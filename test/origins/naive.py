@@ -52,8 +52,11 @@ class Habits:
     data_ends: bytes = rb"\r\n"     # regular expression, behind a chunk's data; b"" for nothing
     blind_ends: int = 0             # so many bytes behind a chunk's data are skipped unseen
     stops_at_colonless: bool = False  # a line without colon ends the head
-    early: bool = False             # answers at the head, and takes what follows for a request
+    early: int = 0                  # a status: answers with it at the head of what is no GET, and
+                                    # takes what follows for a request
     host_from: str = "target"       # with absolute-form: "target" or "host"
+    host: object = lambda text: text  # what it takes of a host
+    merges_trailers: bool = False   # trailers become fields
 
 
 class _End(Exception):
@@ -173,12 +176,13 @@ class NaiveOrigin:
             first = reader.line(habits.line_ends)  # whatever this is, a request may follow
         fields = self._fields(reader, habits)
         method, target = parts[0], parts[1]
-        answers_first = habits.early and method != "GET"
-        if answers_first:
+        if habits.early and method != "GET":
             self._believe(method, target, fields, number)
-            return self._answer(sock, target, fields)
+            return self._answer(sock, target, fields, habits.early)
         if not self._unread(habits, method, fields):
-            self._body(reader, habits, fields, parts[-1])
+            trailers = self._body(reader, habits, fields, parts[-1])
+            if habits.merges_trailers:
+                fields += trailers
         self._believe(method, target, fields, number)
         return self._answer(sock, target, fields)
 
@@ -187,16 +191,21 @@ class NaiveOrigin:
         found = re.match("[a-zA-Z]+://([^/?]*)", target)
         if found and self.habits.host_from == "target":
             host = found[1]
+        host = self.habits.host(host) if host is not None else None
         with self._lock:
             self.believed.append(Believed(method, target, host, fields, number))
 
+    def value(self, believed, name):
+        """What this origin takes for the value of a field; None if there is none."""
+        return self._field(believed.fields, name, self.habits)
+
     @staticmethod
-    def _answer(sock, target, fields):
+    def _answer(sock, target, fields, status=200):
         body = target.encode("latin-1")
         closing = any(name == "connection" and "close" in value.lower()
                       for name, value, _ in fields)
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s" % (
-            len(body), b"Connection: close\r\n" if closing else b"", body))
+        sock.sendall(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n%s\r\n%s" % (
+            status, len(body), b"Connection: close\r\n" if closing else b"", body))
         return not closing
 
     @staticmethod
@@ -207,7 +216,7 @@ class NaiveOrigin:
 
     @staticmethod
     def _fields(reader, habits):
-        """[(name, value, whole line)] with the names as this origin takes them."""
+        """[(name, value, whole line)], names as this origin takes them: of a head or trailers."""
         fields = []
         while line := reader.line(habits.line_ends):
             text = line.decode("latin-1")
@@ -233,11 +242,13 @@ class NaiveOrigin:
         if length is not None and habits.prefers == "cl":
             chunked = False
         if version == "HTTP/1.0" and not habits.length_of_http10:
-            return
+            return []
         if chunked and habits.knows_chunked:
             self._chunks(reader, habits)
-        elif length is not None:
+            return self._fields(reader, habits)
+        if length is not None:
             reader.take(habits.number(length))
+        return []
 
     @staticmethod
     def _chunks(reader, habits):
@@ -251,5 +262,3 @@ class NaiveOrigin:
                 reader.take(habits.blind_ends)
             elif habits.data_ends:
                 reader.skip(habits.data_ends)
-        while reader.line(habits.line_ends):
-            pass
