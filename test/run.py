@@ -5,7 +5,8 @@
     run.py --weir PATH [SUITE...] [--io epoll|ring|both] [-k PATTERN] [--full] [--list] [-j N]
 
 Every test runs in a process group of its own with a bound on its time. Tests that load the machine
-run after the others, one at a time. The last line printed is "run: N passed, N failed".
+run after the others, one at a time. A test that goes through a table counts as often as the table
+has rows. The last line printed is "run: N passed, N failed".
 """
 
 import argparse
@@ -27,7 +28,7 @@ sys.dont_write_bytecode = True
 
 from harness.case import Case  # noqa: E402
 
-SUITES = ["e2e"]
+SUITES = ["e2e", "conformance"]
 
 Job = collections.namedtuple("Job", "name io test bound alone")
 
@@ -76,6 +77,7 @@ class Running:
             self._child(options)
         self.descriptor = os.pidfd_open(self.pid)
         self.late = False
+        self.rows = (0, 0)  # passed and failed, of a test that goes through a table
 
     def _child(self, options):
         code = 1
@@ -92,6 +94,7 @@ class Running:
             self.job.test.run(result)
             for _, text in result.failures + result.errors:
                 print(text)
+            (pathlib.Path(self.directory) / "rows").write_text("%d %d" % self.job.test.rows)
             good = result.wasSuccessful() and not result.skipped
             code = 0 if good else 2 if result.skipped and result.wasSuccessful() else 1
             for _, reason in result.skipped:
@@ -120,6 +123,9 @@ class Running:
             pass
         _, status = os.waitpid(self.pid, 0)
         os.close(self.descriptor)
+        rows = pathlib.Path(self.directory) / "rows"
+        if rows.exists():
+            self.rows = tuple(map(int, rows.read_text().split()))
         shutil.rmtree(self.directory, ignore_errors=True)
         self.output.seek(0)
         text = self.output.read().decode(errors="replace")
@@ -134,6 +140,7 @@ class Report:
         self.failed = []
         self.skipped = []
         self.passed = 0
+        self.rows = [0, 0]  # beyond one for each test
 
     def add(self, running, code, text):
         job = running.job
@@ -141,6 +148,9 @@ class Report:
         if running.late:
             text += f"\nended after its bound of {job.bound} s"
         word = "ok" if code == 0 else "skipped" if code == 2 else "FAILED"
+        passed, failed = running.rows
+        self.rows[0] += passed - 1 if passed and not code else passed
+        self.rows[1] += failed - 1 if failed and code == 1 else failed
         if code == 0:
             self.passed += 1
         elif code == 2:
@@ -160,7 +170,8 @@ class Report:
         if self.skipped:
             print(f"{len(self.skipped)} skipped")
         print(f"{seconds:.0f} s")
-        print(f"run: {self.passed} passed, {len(self.failed)} failed")
+        passed, failed = self.passed + self.rows[0], len(self.failed) + self.rows[1]
+        print(f"run: {passed} passed, {failed} failed")
         return 1 if self.failed or not self.passed else 0
 
 

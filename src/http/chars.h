@@ -23,6 +23,7 @@ enum CharClass : std::uint8_t {
   kHostByte = 8,     ///< reg-name without ',' and '%': RFC 3986 section 3.2.2
   kUnreserved = 16,  ///< RFC 3986 section 2.3
   kDigit = 32,
+  kPlainName = 64,  ///< letters, digits and '-': what names of standard fields are made of
 };
 
 consteval std::array<std::uint8_t, 256> make_char_classes() {
@@ -31,7 +32,8 @@ consteval std::array<std::uint8_t, 256> make_char_classes() {
     for (const char c : bytes) table[static_cast<unsigned char>(c)] |= classes;
   };
   mark("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
-       kToken | kHostByte | kUnreserved);
+       kToken | kHostByte | kUnreserved | kPlainName);
+  mark("-", kPlainName);
   mark("0123456789", kDigit);
   mark("!#$%&'*+-.^_`|~", kToken);
   mark("-._~", kHostByte | kUnreserved);

@@ -89,6 +89,19 @@ bool drops(std::span<const HeadEdit> edits, std::string_view name, FieldId id) {
   return false;
 }
 
+/// RFC 3875 section 4.1.18: does a server take it for a field of ours?
+bool is_double(const Field& field, std::span<const HeadEdit> edits) {
+  if (field.id != FieldId::other || all_of_class(field.name, kPlainName)) return false;
+  if (double_of(field.name) != FieldId::other) return true;
+  for (const HeadEdit& edit : edits) {
+    if (drops(edit) && edit.id == FieldId::other && !iequals(edit.name, field.name) &&
+        same_variable(edit.name, field.name)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /// Does Connection name anything but its well-known options, which are dropped anyhow?
 bool names_other_fields(const FieldList& fields) {
   bool found = false;
@@ -110,6 +123,7 @@ struct Plan {
   std::string_view authority;               // requests: replaces the value of Host when not empty
   bool te_trailers = false;                 // requests
   bool expect_continue = false;             // requests
+  bool doubles = true;                      // do fields pass that look like another to a server?
   bool lengths = true;                      // may Content-Length or Transfer-Encoding be written?
   bool named = names_other_fields(fields);  // must fields be looked up in Connection?
 
@@ -118,6 +132,7 @@ struct Plan {
     if (hop_by_hop(field.id)) return false;
     if (field.id == FieldId::content_length || field.id == FieldId::expect) return false;
     if (!edits.empty() && drops(edits, field.name, field.id)) return false;
+    if (!doubles && is_double(field, edits)) return false;
     // RFC 9110 section 7.6.1. Host is not for a client to hide.
     return !named || field.id == FieldId::host || !connection_lists(fields, field.name);
   }
@@ -132,6 +147,16 @@ void write_edits(Writer& to, std::span<const HeadEdit> edits) {
     if (drops(edits.subspan(i + 1), edit.name, edit.id)) continue;
     to.foreign_field(edit.name, edit.value);
   }
+}
+
+/// RFC 9110 section 6.6.1: who forwards a response without Date says when it came. A rule of the
+/// configuration about Date has the last word.
+void write_date(Writer& to, const Plan& plan) {
+  if (plan.framing.date.empty() || plan.fields.find(FieldId::date) != nullptr) return;
+  for (const HeadEdit& edit : plan.edits) {
+    if (edit.id == FieldId::date) return;
+  }
+  to.field("Date", plan.framing.date);
 }
 
 void write_length(Writer& to, const Plan& plan) {
@@ -184,6 +209,7 @@ void write_fields(Writer& to, const Plan& plan) {
     to.field(field.name, replaced ? plan.authority : field.value);
   }
   write_edits(to, plan.edits);
+  write_date(to, plan);
   write_length(to, plan);
   write_connection(to, plan);
   to.text("\r\n");
@@ -211,40 +237,19 @@ void check(const Framing& framing) {
 
 // RFC 9110 section 6.5.1: what frames, routes or authenticates a message, or says how its content
 // is to be read, has no business behind it.
-bool allowed_in_trailers(const Field& field) {
-  if (belongs_to_framing(field.id)) return false;
-  for (const std::string_view name : {"host",
-                                      "authorization",
-                                      "cookie",
-                                      "set-cookie",
-                                      "www-authenticate",
-                                      "cache-control",
-                                      "content-encoding",
-                                      "content-range",
-                                      "content-type",
-                                      "expect",
-                                      "max-forwards",
-                                      "pragma",
-                                      "range",
-                                      "if-match",
-                                      "if-none-match",
-                                      "if-modified-since",
-                                      "if-unmodified-since",
-                                      "if-range",
-                                      "age",
-                                      "expires",
-                                      "date",
-                                      "location",
-                                      "retry-after",
-                                      "vary",
-                                      "warning",
-                                      "forwarded",
-                                      "x-forwarded-for",
-                                      "x-forwarded-host",
-                                      "x-forwarded-proto"}) {
-    if (iequals(field.name, name)) return false;
+bool allowed_in_trailers(const Field& field, const TrailerRules& rules) {
+  if (field.id != FieldId::other || is_double(field, rules.edits)) return false;
+  for (const std::string_view name :
+       {"set-cookie", "www-authenticate", "cache-control", "content-encoding", "content-range",
+        "max-forwards", "pragma", "range", "if-match", "if-none-match", "if-modified-since",
+        "if-unmodified-since", "if-range", "age", "expires", "retry-after", "vary", "warning"}) {
+    if (same_variable(field.name, name)) return false;
   }
-  return true;
+  if (drops(rules.edits, field.name, field.id)) return false;
+  bool named = false;
+  for_each_element(rules.connection,
+                   [&](std::string_view each) { named = named || iequals(each, field.name); });
+  return !named;
 }
 
 }  // namespace
@@ -258,7 +263,8 @@ void encode_request(std::string& out, const RequestHead& head, std::string_view 
                   .framing = framing,
                   .authority = head.authority,
                   .te_trailers = head.te_trailers,
-                  .expect_continue = head.expect_continue};
+                  .expect_continue = head.expect_continue,
+                  .doubles = false};
   const std::size_t line = head.method_name.size() + 3 * target.size();
   append_at_most(out, line + fields_size_max(plan), [&](Writer& to) {
     to.text(head.method_name);
@@ -297,12 +303,21 @@ void encode_response(std::string& out, const ResponseHead& head, std::span<const
   });
 }
 
-void encode_trailers(std::string& out, const FieldList& trailers) {
+TrailerRules trailer_rules(const FieldList& fields, std::span<const HeadEdit> edits) {
+  TrailerRules rules{.edits = edits};
+  if (!names_other_fields(fields)) return rules;
+  for (const Field& field : fields) {
+    if (field.id == FieldId::connection) rules.connection.append(field.value).append(",");
+  }
+  return rules;
+}
+
+void encode_trailers(std::string& out, const FieldList& trailers, const TrailerRules& rules) {
   std::size_t size = 2;
   for (const Field& field : trailers) size += field.name.size() + field.value.size() + 4;
   append_at_most(out, size, [&](Writer& to) {
     for (const Field& field : trailers) {
-      if (allowed_in_trailers(field)) to.field(field.name, field.value);
+      if (allowed_in_trailers(field, rules)) to.field(field.name, field.value);
     }
     to.text("\r\n");
   });

@@ -25,6 +25,13 @@ struct HeadEdit {
   FieldId id = FieldId::other;  ///< field_id(name)
 };
 
+/// What a head says of its message's trailers, kept until they come.
+struct TrailerRules {
+  std::span<const HeadEdit> edits = {};  ///< names that are set or removed: not by a trailer either
+  std::string connection = {};           ///< what Connection names. RFC 9110 section 7.6.1
+};
+TrailerRules trailer_rules(const FieldList& fields, std::span<const HeadEdit> edits);
+
 /// How the message will be framed on this connection, as decided by the connection that sends it.
 struct Framing {
   Version version = Version::http11;  ///< http10 or http11
@@ -34,13 +41,15 @@ struct Framing {
                                       ///< "Connection: keep-alive"
   std::string_view upgrade = {};      ///< not empty: writes "Connection: Upgrade" and this Upgrade
   bool keep_content_length = false;   ///< responses to HEAD and 304: pass the field on as it came
+  std::string_view date = {};         ///< responses: the Date of a message that came without one
 };
 
 /// Appends a request head with `target` and the fields of `head` after `edits` to `out`.
 /// Hop-by-hop fields and every field that Connection names are left out (but never Host or
 /// Content-Length: naming those does not hide them), as are Content-Length, Transfer-Encoding,
 /// Trailer (kept when the body is chunked), TE (passed on as "TE: trailers" with "Connection: TE"
-/// when head.te_trailers), Upgrade and Expect (kept when head.expect_continue).
+/// when head.te_trailers), Upgrade and Expect (kept when head.expect_continue). Left out as well:
+/// doubles (same_variable) of fields that Weir knows or that an edit sets or removes.
 ///
 /// Host carries head.authority, which an absolute-form target may have given; it is written first
 /// when no field and no edit has it. Edits of hop-by-hop fields, Content-Length and Expect are
@@ -55,7 +64,8 @@ void encode_request(std::string& out, const RequestHead& head, std::string_view 
 void encode_response(std::string& out, const ResponseHead& head, std::span<const HeadEdit> edits,
                      const Framing& framing);
 
-/// Appends trailer fields (those allowed in trailers, RFC 9110 section 6.5.1) and the empty line.
-void encode_trailers(std::string& out, const FieldList& trailers);
+/// Appends trailer fields (those allowed in trailers, RFC 9110 section 6.5.1, and by `rules`) and
+/// the empty line.
+void encode_trailers(std::string& out, const FieldList& trailers, const TrailerRules& rules = {});
 
 }  // namespace weir::http

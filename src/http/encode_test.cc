@@ -181,6 +181,47 @@ TEST(EncodeResponse, FramingDecides) {
             "HTTP/1.1 200 x\r\nB: 2\r\nTransfer-Encoding: chunked\r\n\r\n");
 }
 
+TEST(EncodeRequest, LeavesOutDoublesOfFieldsThatAreOurs) {
+  EXPECT_EQ(passed_on("GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\nx.FORWARDED-proto: 1\r\n"
+                      "Content_Length: 5\r\nTransfer.Encoding: chunked\r\nX_User: 1\r\n"
+                      "X_Team: 1\r\nX_Own: 1\r\nX_Ow: 2\r\n\r\n",
+                      {edit(Kind::set, "X-User", "me"), edit(Kind::remove, "X-Team"),
+                       edit(Kind::add, "X-Own", "2"), edit(Kind::set, "X_Ow", "3")}),
+            "GET / HTTP/1.1\r\nHost: a\r\nX_Own: 1\r\nX-User: me\r\nX-Own: 2\r\nX_Ow: 3\r\n\r\n");
+}
+
+TEST(EncodeResponse, DateIsAddedWhereThereIsNone) {
+  const auto encoded = [](std::string_view bytes, const std::vector<HeadEdit>& edits) {
+    std::string out;
+    encode_response(out, response(bytes), edits, {.date = "now"});
+    return out;
+  };
+  EXPECT_EQ(encoded("HTTP/1.1 204 x\r\nA: 1\r\n\r\n", {}),
+            "HTTP/1.1 204 x\r\nA: 1\r\nDate: now\r\n\r\n");
+  EXPECT_EQ(encoded("HTTP/1.1 204 x\r\nDate: then\r\n\r\n", {}),
+            "HTTP/1.1 204 x\r\nDate: then\r\n\r\n");
+  EXPECT_EQ(encoded("HTTP/1.1 204 x\r\n\r\n", {edit(Kind::set, "date", "never")}),
+            "HTTP/1.1 204 x\r\ndate: never\r\n\r\n");
+  EXPECT_EQ(encoded("HTTP/1.1 204 x\r\n\r\n", {edit(Kind::remove, "Date")}),
+            "HTTP/1.1 204 x\r\n\r\n");
+}
+
+TEST(EncodeTrailers, ObeyTheHead) {
+  const RequestHead head = request(
+      "POST / HTTP/1.1\r\nHost: a\r\nConnection: X-Hop, TE\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n");
+  const std::vector<HeadEdit> edits = {edit(Kind::set, "X-User", "me"),
+                                       edit(Kind::remove, "X-Team"), edit(Kind::add, "X-Own", "1")};
+  FieldList fields;
+  for (const std::string_view name :
+       {"x-hop", "X-User", "x_user", "X-TEAM", "X-Own", "X-Request-Id", "Cache_Control", "Sum"}) {
+    fields.push_back({name, "v", field_id(name)});
+  }
+  std::string out;
+  encode_trailers(out, fields, trailer_rules(head.fields, edits));
+  EXPECT_EQ(out, "X-Own: v\r\nSum: v\r\n\r\n");
+}
+
 TEST(EncodeTrailers, PassesOnlyWhatTrailersMayHold) {
   FieldList fields;
   for (const std::string_view name :

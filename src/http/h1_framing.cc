@@ -46,10 +46,15 @@ Result<FieldLength> transfer_encoding(const FieldList& fields, const Field& firs
   return FieldLength{FieldLength::Kind::chunked, 0};
 }
 
-bool is_h2c(std::string_view protocols) {
+/// Protocols in which HTTP goes on: their requests would pass by routes and rules unseen.
+bool carries_http(std::string_view protocols) {
   bool found = false;
-  for_each_element(protocols,
-                   [&](std::string_view each) { found = found || iequals(each, "h2c"); });
+  for_each_element(protocols, [&](std::string_view each) {
+    const std::string_view name = trim_ows(each.substr(0, each.find('/')));
+    for (const std::string_view http : {"h2c", "h2", "http", "tls"}) {
+      found = found || iequals(name, http);
+    }
+  });
   return found;
 }
 
@@ -95,7 +100,18 @@ std::string_view upgrade_offered(const FieldList& fields, const ConnectionOption
     if (only != nullptr) return {};
     only = &field;
   }
-  return only == nullptr || is_h2c(only->value) ? std::string_view{} : only->value;
+  return only == nullptr || carries_http(only->value) ? std::string_view{} : only->value;
+}
+
+bool upgrade_agreed(std::string_view offered, std::string_view chosen) {
+  bool agreed = !chosen.empty();
+  for_each_element(chosen, [&](std::string_view protocol) {
+    bool found = false;
+    for_each_element(offered,
+                     [&](std::string_view each) { found = found || iequals(each, protocol); });
+    agreed = agreed && found;
+  });
+  return agreed;
 }
 
 bool connection_lists(const FieldList& fields, std::string_view name) {

@@ -34,8 +34,8 @@ struct ConnectionOptions {
 };
 ConnectionOptions connection_options(const FieldList& fields, FieldIds ids);
 
-/// The value of the one Upgrade field, if it can be honoured: not h2c, which stays on this
-/// connection and is simply not offered (RFC 9110 section 7.8 lets a server ignore it). Otherwise
+/// The value of the one Upgrade field, if it can be honoured: not h2c and others in which HTTP goes
+/// on, which are simply not offered (RFC 9110 section 7.8 lets a server ignore them). Otherwise
 /// empty.
 std::string_view upgrade_offered(const FieldList& fields, const ConnectionOptions& options,
                                  Version version);

@@ -39,6 +39,10 @@ Result<std::size_t> parse_response_head(Bytes bytes, const HeadLimits& limits,
                                         Method request_method, std::size_t& scanned,
                                         ResponseHead& head);
 
+/// A server has chosen among the protocols that were offered. RFC 9110 section 7.8. Both are values
+/// of Upgrade; false when nothing was chosen.
+bool upgrade_agreed(std::string_view offered, std::string_view chosen);
+
 /// The value of Connection lists `name`. RFC 9110 section 7.6.1. Field `name` without case.
 bool connection_lists(const FieldList& fields, std::string_view name);
 

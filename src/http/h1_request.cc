@@ -182,7 +182,10 @@ Result<void> derive(RequestHead& head, FieldIds ids) {
   }
   const ConnectionOptions options = connection_options(head.fields, ids);
   head.keep_alive = options.persistent(head.version);
-  head.upgrade = upgrade_offered(head.fields, options, head.version);
+  // A request whose content is doubtful ends its connection to the server, and nothing else.
+  const bool doubtful = !head.body.empty() && content_is_unusual(head.method);
+  head.upgrade =
+      doubtful ? std::string_view{} : upgrade_offered(head.fields, options, head.version);
   head.te_trailers = ids.has(FieldId::te) && takes_trailers(head.fields);
   return {};
 }

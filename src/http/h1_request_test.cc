@@ -337,6 +337,10 @@ TEST(RequestFields, Connection) {
       {"Connection: Upgrade", "body=none"},
       {"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x", "body=none"},
       {"Connection: Upgrade\r\nUpgrade: a, H2C", "body=none"},
+      {"Connection: Upgrade\r\nUpgrade: h2c/1", "body=none"},
+      {"Connection: Upgrade\r\nUpgrade: HTTP/2.0", "body=none"},
+      {"Connection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1", "body=none"},
+      {"Connection: Upgrade\r\nUpgrade: h2cx", "body=none upgrade=h2cx"},
       {"Connection: Upgrade\r\nUpgrade: a\r\nUpgrade: b", "body=none"},
   }));
   EXPECT_EQ(outcome("GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
@@ -382,6 +386,16 @@ TEST(RequestHeadFields, AreViewsInOrderAndFoundById) {
   EXPECT_EQ(head.fields.find("cookie")->value, "c");
   EXPECT_EQ(head.fields.find("none"), nullptr);
   EXPECT_EQ(head.fields.find(FieldId::via), nullptr);
+}
+
+TEST(UpgradeAgreed, WhenAllThatIsChosenWasOffered) {
+  EXPECT_TRUE(upgrade_agreed("websocket", "WebSocket"));
+  EXPECT_TRUE(upgrade_agreed("a/1, b", "b"));
+  EXPECT_TRUE(upgrade_agreed("a/1, b", "b, A/1"));
+  EXPECT_FALSE(upgrade_agreed("websocket", ""));
+  EXPECT_FALSE(upgrade_agreed("", "websocket"));
+  EXPECT_FALSE(upgrade_agreed("a/1", "a/2"));
+  EXPECT_FALSE(upgrade_agreed("a", "a, b"));
 }
 
 TEST(ConnectionLists, ComparesWholeElementsWithoutCase) {

@@ -65,6 +65,9 @@ bool announces_impossible_body(const ResponseHead& head, const FieldLength& leng
 Result<void> derive(ResponseHead& head, FieldIds ids, Method method) {
   const Result<FieldLength> length = field_length(head.fields, ids, head.version);
   if (!length) return bad(length.error().where);
+  const bool interim = head.status < 200;
+  if (interim && announces_impossible_body(head, *length))
+    return bad("body of an interim response");
   head.body = response_body(head, *length, method);
   const ConnectionOptions options = connection_options(head.fields, ids);
   head.keep_alive = options.persistent(head.version) &&

@@ -106,6 +106,10 @@ TEST(ResponseBody, DependsOnStatusAndMethod) {
       {"HTTP/1.1 205 x\r\nContent-Length: 0\r\n\r\n", "205 x 1.1 body=0"},
       {"HTTP/1.1 100 Continue\r\n\r\n", "100 Continue 1.1 body=none"},
       {"HTTP/1.1 103 x\r\nLink: y\r\n\r\nHTTP", "103 x 1.1 body=none +4"},
+      {"HTTP/1.1 100 x\r\nContent-Length: 0\r\n\r\n", "100 x 1.1 body=none"},
+      {"HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\n", "upstream_bad_response"},
+      {"HTTP/1.1 103 x\r\nTransfer-Encoding: chunked\r\n\r\n", "upstream_bad_response"},
+      {"HTTP/1.1 101 x\r\nContent-Length: 5\r\n\r\n", "upstream_bad_response"},
   }));
 }
 

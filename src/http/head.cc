@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/head.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
+#include "http/chars.h"
 
 namespace weir::http {
 namespace {
@@ -80,6 +83,20 @@ FieldId field_id(std::string_view name) {
   return is_known(name, known.name) ? known.id : FieldId::other;
 }
 
+bool same_variable(std::string_view a, std::string_view b) {
+  const auto letter = [](char c) { return c != '-' && is(c, kPlainName) ? ascii_lower(c) : '-'; };
+  return std::ranges::equal(a, b, {}, letter, letter);
+}
+
+FieldId double_of(std::string_view name) {
+  if (name.size() >= kNameSizes || all_of_class(name, kPlainName)) return FieldId::other;
+  std::array<char, kNameSizes> plain;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    plain[i] = is(name[i], kPlainName) ? name[i] : '-';
+  }
+  return field_id({plain.data(), name.size()});
+}
+
 void FieldList::push_back_on_heap(const Field& field) {
   if (size_ == kInline) heap_.assign(inline_.begin(), inline_.end());
   heap_.push_back(field);
@@ -130,6 +147,22 @@ bool idempotent(Method method) {
     case Method::post:
     case Method::connect:
     case Method::patch:
+    case Method::other: return false;
+  }
+  WEIR_UNREACHABLE("method");
+}
+
+bool content_is_unusual(Method method) {
+  switch (method) {
+    case Method::get:
+    case Method::head:
+    case Method::del:
+    case Method::options:
+    case Method::trace: return true;
+    case Method::post:
+    case Method::put:
+    case Method::patch:
+    case Method::connect:
     case Method::other: return false;
   }
   WEIR_UNREACHABLE("method");

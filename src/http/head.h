@@ -67,6 +67,12 @@ enum class FieldId : std::uint8_t {
 /// The id of a field name, compared without case.
 FieldId field_id(std::string_view name);
 
+/// Would a server that makes variables of fields take one for the other? CGI (RFC 3875 section
+/// 4.1.18) and its heirs turn '-' into '_', some of them every byte but letters and digits.
+bool same_variable(std::string_view a, std::string_view b);
+/// The known field of which `name`, itself not known, is such a double; `other` if there is none.
+FieldId double_of(std::string_view name);
+
 struct Field {
   std::string_view name;   ///< as it came, case kept
   std::string_view value;  ///< without surrounding white space
@@ -166,6 +172,9 @@ struct HeadLimits {
 [[nodiscard]] Method method_from_name(std::string_view name);
 /// RFC 9110 section 9.2.2: may be sent again without asking.
 [[nodiscard]] bool idempotent(Method method);
+/// RFC 9110 sections 9.3.1, 9.3.2, 9.3.5, 9.3.7 and 9.3.8: content in such a request has no defined
+/// meaning, and there are servers that do not read it and take it for the next request.
+[[nodiscard]] bool content_is_unusual(Method method);
 /// Fields that belong to one connection and are never forwarded. RFC 9110 section 7.6.1.
 [[nodiscard]] bool hop_by_hop(FieldId id);
 /// The standard reason phrase; "Unknown" for a status without one.

@@ -76,5 +76,19 @@ TEST(ReasonPhrase, IsTheRegistered) {
   }
 }
 
+TEST(Doubles, DifferInBytesThatNamesOfVariablesCannotHold) {
+  EXPECT_TRUE(same_variable("X-Forwarded-For", "x_forwarded.for"));
+  EXPECT_TRUE(same_variable("a", "A"));
+  EXPECT_FALSE(same_variable("X-Forwarded-For", "XForwardedFor"));
+  EXPECT_FALSE(same_variable("X-A", "X-B"));
+  EXPECT_FALSE(same_variable("X-A", "XXA"));
+  EXPECT_EQ(double_of("Content_Length"), FieldId::content_length);
+  EXPECT_EQ(double_of("x.forwarded.for"), FieldId::x_forwarded_for);
+  EXPECT_EQ(double_of("X_Own"), FieldId::other);
+  EXPECT_EQ(double_of("X-Forwarded-Fort"), FieldId::other);
+  EXPECT_EQ(double_of("_"), FieldId::other);
+  EXPECT_EQ(double_of(std::string(1000, '_')), FieldId::other);
+}
+
 }  // namespace
 }  // namespace weir::http

@@ -56,6 +56,15 @@ std::uint64_t Random::next() {
   return result;
 }
 
+std::string_view Context::date() {
+  const std::int64_t seconds = loop.wall_time().micros / 1'000'000;
+  if (seconds != date_seconds_) {
+    date_seconds_ = seconds;
+    http::format_date(seconds, date_);
+  }
+  return {date_.data(), date_.size()};
+}
+
 Arena::~Arena() {
   while (blocks_ != nullptr) {
     Block* block = std::exchange(blocks_, blocks_->next);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "async/frame_pool.h"
+#include "http/date.h"
 #include "io/loop.h"
 #include "proxy/metrics.h"
 #include "proxy/record.h"
@@ -56,6 +57,13 @@ struct Context {
   io::PipePool* pipes = nullptr;       ///< nullptr: nothing is spliced
   std::shared_ptr<Snapshot> snapshot;  ///< the configuration for new exchanges
   bool draining = false;               ///< connections close after their exchange
+
+  /// The time of day as Date has it. Valid until the next call.
+  std::string_view date();
+
+ private:
+  std::int64_t date_seconds_ = -1;
+  std::array<char, http::kDateSize> date_{};
 };
 
 /// Small strings of one exchange, in one place: freed together when it ends.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "http/h1_parse.h"
 #include "http/uri.h"
 #include "proxy/observe.h"
 
@@ -33,6 +34,8 @@ Task<> Exchange::run() {
     co_await respond_fixed(fixed->status, fixed->content_type, fixed->body);
   } else if (const auto& to = route_->settings->redirect; to) {
     co_await redirect(*to);
+  } else if (steps_.final_recipient) {
+    co_await answer_as_final_recipient();
   } else {
     co_await forward();
   }
@@ -139,9 +142,14 @@ Task<Result<void>> Exchange::read_response_head() {
     if (first_byte_.count() < 0) first_byte_ = context_.loop.now() - sent_at_;
     if (status >= 200) break;
     if (status == 101) {
-      if (!head_.upgrade.empty()) break;
-      co_return fail(Cause::upstream_bad_response, "unasked 101");
+      // RFC 9110 section 7.8: to what was offered, and not before the request is complete.
+      if (!http::upgrade_agreed(head_.upgrade, response_.upgrade)) {
+        co_return fail(Cause::upstream_bad_response, "unasked 101");
+      }
+      if (!upload_done_) co_return fail(Cause::upstream_bad_response, "early 101");
+      break;
     }
+    continued_ = continued_ || status == 100;
     // A client that cannot be told goes on waiting, as it would have.
     ignore(co_await responder_.inform(response_), "a client that left is noticed elsewhere");
     if (aborted_.where != nullptr) co_return fail(aborted_);
@@ -192,6 +200,9 @@ Error Exchange::head_fault(Error error) {
 Task<> Exchange::respond_from_upstream() {
   status_ = response_.status;
   const bool keep_alive = response_.keep_alive;
+  // The server has answered what it had not read. What is still sent it may take for a request.
+  const bool early = !upload_done_;
+  const bool unwanted = status_ >= 300 || (head_.expect_continue && !continued_);
   responder_.start(response_, route_->response_edits, response_.body);
   lease_->unpin_head();
   const Pumped pumped = co_await pump(lease_->body(), responder_, context_.loop, context_.pipes);
@@ -206,9 +217,9 @@ Task<> Exchange::respond_from_upstream() {
     co_return;
   }
   // The response may be complete before the request is. A server that keeps the connection may
-  // still want the rest; one that closes it does not.
-  co_await finish_upload(keep_alive ? Upload::wait : Upload::cancel);
-  lease_.release(keep_alive && upload_result_.failed == Pumped::Side::none);
+  // still want the rest; one that closes it, or has refused, does not. RFC 9110 section 10.1.1.
+  co_await finish_upload(keep_alive && !unwanted ? Upload::wait : Upload::cancel);
+  lease_.release(keep_alive && !early && upload_result_.failed == Pumped::Side::none);
 }
 
 // After 101 both directions are raw bytes, each ended by its sender (a half-close).
@@ -300,6 +311,15 @@ Task<> Exchange::redirect(const config::Redirect& redirect) {
   if (Result<void> sent = co_await responder_.finish({}, nullptr); !sent) {
     cause_ = client_fault(sent.error()).cause;
     responder_.abort(sent.error());
+  }
+}
+
+// RFC 9110 section 7.6.2. TRACE is not reflected: what it would show was not meant for scripts.
+Task<> Exchange::answer_as_final_recipient() {
+  if (head_.method == http::Method::trace) {
+    co_await fail_with({Code::refused, Cause::unsupported_method, 0, "TRACE"});
+  } else {
+    co_await respond_fixed(200, {}, {});
   }
 }
 

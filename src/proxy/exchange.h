@@ -65,6 +65,7 @@ class Exchange {
   Task<> respond_from_upstream();
   Task<> tunnel();
   Task<> respond_fixed(int status, std::string_view content_type, std::string_view body);
+  Task<> answer_as_final_recipient();
   Task<> redirect(const config::Redirect& redirect);
   Task<> fail_with(Error error);
   void log();
@@ -104,6 +105,7 @@ class Exchange {
   Scope uploads_;
   Pumped upload_result_;
   bool upload_done_ = true;
+  bool continued_ = false;  // the server has sent 100
   Activity activity_;
 
   int status_ = 0;

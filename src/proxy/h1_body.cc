@@ -176,6 +176,7 @@ void H1BodyWriter::begin(const http::BodyLength& length, Millis stall) {
   complete_ = false;
   tunnel_ = false;
   activity_ = nullptr;
+  trailer_rules_ = {};
 }
 
 void H1BodyWriter::begin_tunnel(Activity& activity, Millis idle) {
@@ -225,7 +226,7 @@ Task<Result<void>> H1BodyWriter::finish(Bytes bytes, const http::FieldList* trai
     }
     end += http::kLastChunk;
     static const http::FieldList kNoTrailers;
-    http::encode_trailers(end, trailers != nullptr ? *trailers : kNoTrailers);
+    http::encode_trailers(end, trailers != nullptr ? *trailers : kNoTrailers, trailer_rules_);
   } else if (kind_ == Kind::known) {
     WEIR_ASSERT(bytes.size() == remaining_);
     remaining_ = 0;

@@ -96,6 +96,8 @@ class H1BodyWriter final : public BodyWriter {
   /// Begins a message whose encoded head is in `head`; it leaves with the first bytes of the body.
   void begin(const http::BodyLength& length, Millis stall);
   void begin_tunnel(Activity& activity, Millis idle);
+  /// Behind begin(): what the head says of trailers. Its edits live as long as the exchange.
+  void rule_trailers(http::TrailerRules rules) { trailer_rules_ = std::move(rules); }
 
   Task<Result<void>> write(Bytes bytes) override;
   Task<Result<void>> finish(Bytes bytes, const http::FieldList* trailers) override;
@@ -120,6 +122,7 @@ class H1BodyWriter final : public BodyWriter {
   std::uint64_t sent_ = 0;
   Millis stall_{0};
   Activity* activity_ = nullptr;
+  http::TrailerRules trailer_rules_;
 };
 
 }  // namespace weir::proxy

@@ -18,7 +18,8 @@ H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::S
 H1Client::~H1Client() {
   upstream_.context().texts.give(std::move(head_text_));
   // Of an HTTP message the framing tells that it is cut; of a tunnel only a reset does.
-  const bool cut = tunnel_ && !(reader_.complete() && writer_.complete());
+  // A server that was offered one may have begun it without our having seen its answer.
+  const bool cut = tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_;
   stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }
 
@@ -38,8 +39,14 @@ void H1Client::start(const http::RequestHead& head, std::string_view target,
   http::Framing framing;
   framing.body = head.body;
   if (upgrade) framing.upgrade = head.upgrade;
+  offered_ = !framing.upgrade.empty();
+  last_ = !head.body.empty() && http::content_is_unusual(head.method);
+  framing.keep_alive = !last_;
   http::encode_request(head_text_, head, target, edits, framing);
   writer_.begin(head.body, upstream_.timeouts().upstream_write);
+  if (head.body.kind == http::BodyLength::Kind::chunked) {
+    writer_.rule_trailers(http::trailer_rules(head.fields, edits));
+  }
 }
 
 void H1Client::request_sent() {
@@ -60,6 +67,7 @@ Task<Result<void>> H1Client::read_head(http::Method method, http::ResponseHead& 
       if (!size) co_return fail(size.error());
       if (*size > 0) {
         input_.pin(*size);
+        if (head.status >= 200) offered_ = false;
         reader_.begin(head.body, limits, upstream_.timeouts().upstream_body);
         co_return Result<void>{};
       }
@@ -84,6 +92,7 @@ void H1Client::begin_tunnel(Activity& activity, Millis idle) {
 }
 
 bool H1Client::fit(Instant now) const {
+  if (last_) return false;
   const config::Upstream& settings = upstream_.settings();
   if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
   if (settings.requests_max > 0 && requests_ >= settings.requests_max) return false;

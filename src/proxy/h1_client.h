@@ -85,6 +85,8 @@ class H1Client final : public ListNode<H1Client>,
   bool head_started_ = false;
   bool sent_ = false;
   bool tunnel_ = false;
+  bool offered_ = false;  // an upgrade, and the server has not answered
+  bool last_ = false;     // the server was told that no other request follows
 };
 
 /// The use of a connection for one exchange. Its end gives the connection back to the pool or

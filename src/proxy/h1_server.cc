@@ -78,6 +78,7 @@ Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
     const Result<std::size_t> size =
         http::parse_request_head(input_.view(), limits, scanned, request_->head);
     if (!size) {
+      look_again(limits);
       co_await refuse(size.error().cause, begun);
       co_return Next::end;
     }
@@ -89,6 +90,7 @@ Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
     const Millis stall = std::max(left, Millis(1));  // the head's time is a total
     Result<bool> more = co_await input_.more_behind(limits.head_size + kWindowHead, stall);
     if (more && *more) continue;
+    look_again(limits);
     if (!more && more.error().code == Code::timed_out) {
       co_await refuse(Cause::client_head_timeout, begun);
     } else if (!more && more.error().code == Code::no_memory) {
@@ -152,6 +154,14 @@ Task<H1Server::Next> H1Server::end_request() {
   co_return Next::request;
 }
 
+// Before a refusal: what an earlier look found are views of a buffer that may have moved since.
+void H1Server::look_again(const http::HeadLimits& limits) {
+  request_->head = {};
+  std::size_t scanned = 0;
+  ignore(http::parse_request_head(input_.view(), limits, scanned, request_->head),
+         "only what can be read of it is of interest");
+}
+
 // Answers a request that did not become an exchange. The connection ends: where the next request
 // would begin is not known, or the client is not to be trusted with it.
 Task<> H1Server::refuse(Cause cause, Instant begun) {
@@ -163,9 +173,17 @@ Task<> H1Server::refuse(Cause cause, Instant begun) {
   head.status = text.http_status;
   head.fields.push_back({"Content-Type", "text/plain; charset=utf-8", http::FieldId::content_type});
   if (config.cause_header) head.fields.push_back({"weir-cause", text.name});
+  const fmt::format_int length(body.size());
+  auto framing = http::BodyLength::known(body.size());
+  // The method may be all that is known of the request. RFC 9110 section 9.3.2.
+  if (request_->head.method_name == "HEAD") {
+    head.fields.push_back({"Content-Length", length.c_str(), http::FieldId::content_length});
+    framing = http::BodyLength::none();
+  }
   request_->refuse_reuse();
-  request_->start(head, {}, http::BodyLength::known(body.size()));
-  Result<void> sent = co_await request_->finish(body, nullptr);
+  request_->start(head, {}, framing);
+  const bool bodiless = framing.kind == http::BodyLength::Kind::none;
+  Result<void> sent = co_await request_->finish(bodiless ? Bytes{} : Bytes(body), nullptr);
   ignore(sent, "the client may be gone; what was wrong with it is logged either way");
   unread_input_ = true;
   if (handler_ != nullptr) co_return;
@@ -178,6 +196,15 @@ Task<> H1Server::refuse(Cause cause, Instant begun) {
   record.method = request_->head.method_name;
   record.host = request_->head.authority;
   record.target = request_->head.target;
+  const auto value = [&](http::FieldId id) {
+    const http::Field* field = request_->head.fields.find(id);
+    return field == nullptr ? std::string_view{} : field->value;
+  };
+  record.user_agent = value(http::FieldId::user_agent);
+  record.referer = value(http::FieldId::referer);
+  Arena arena;
+  record.request_id =
+      choose_request_id(request_->head, facts_, config, context_.random, arena).text;
   record.route_counts = context_.snapshot->none.counts;
   record.status = text.http_status;
   record.cause = cause;
@@ -291,9 +318,13 @@ void H1Request::start(const http::ResponseHead& response, std::span<const http::
                 !(head.expect_continue && !continued_ && !reader.complete());
   framing.keep_alive = keep_alive_;
   framing.keep_content_length = length.kind == Kind::none;
+  if (response.fields.find(http::FieldId::date) == nullptr) framing.date = context_.date();
   WEIR_ASSERT(head_text_.empty());
   http::encode_response(head_text_, response, edits, framing);
   writer.begin(framing.body, context_.snapshot->config().timeouts.client_write);
+  if (framing.body.kind == Kind::chunked) {
+    writer.rule_trailers(http::trailer_rules(response.fields, edits));
+  }
 }
 
 void H1Request::start_tunnel(const http::ResponseHead& response,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/request_steps.h"
 
+#include <fmt/format.h>
 #include <re2/re2.h>
 
 #include <algorithm>
@@ -126,6 +127,19 @@ void forwarded_edits(const http::RequestHead& head, const ClientFacts& client, b
   }
 }
 
+// RFC 9110 section 7.6.2: counted down, and at 0 the request goes no further. What is no number is
+// passed on as it came.
+bool count_forwards(const http::RequestHead& head, Edits& edits, Arena& arena) {
+  if (head.method != http::Method::options && head.method != http::Method::trace) return false;
+  const http::Field* field = head.fields.find("max-forwards");
+  const auto left = field == nullptr ? std::nullopt : parse_u64(field->value);
+  if (!left) return false;
+  if (*left == 0) return true;
+  const std::string_view less = arena.copy(fmt::format_int(*left - 1).c_str());
+  edits.add(Kind::set, "Max-Forwards", less, http::FieldId::other);
+  return false;
+}
+
 bool has_prefix(std::string_view path, std::string_view prefix) {
   return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
 }
@@ -133,7 +147,7 @@ bool has_prefix(std::string_view path, std::string_view prefix) {
 std::string_view rewritten_target(const http::RequestHead& head, const config::PathRewrite& rewrite,
                                   Arena& arena) {
   std::string_view path = head.path;
-  if (!path.starts_with('/')) return head.target;  // OPTIONS *
+  if (!path.starts_with('/')) return path;  // OPTIONS *, also when it came in absolute-form
   // What is rewritten is the path that was matched, however the client spelt it.
   std::string space;
   const bool rewrites = !rewrite.strip_prefix.empty() || rewrite.regex != nullptr;
@@ -158,7 +172,7 @@ std::string_view rewritten_target(const http::RequestHead& head, const config::P
 RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts& client,
                                const RouteEntry& route, const config::Config& config,
                                Random& random, Arena& arena) {
-  constexpr std::size_t kOwnEditsMax = 8;
+  constexpr std::size_t kOwnEditsMax = 9;
   RequestSteps steps;
   Edits edits(arena, kOwnEditsMax + route.request_edits.size());
   const bool trust = trusted(client.peer, config);
@@ -170,15 +184,12 @@ RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts&
         joined_values(head.fields, http::FieldId::x_forwarded_for, arena);
     if (const auto first = client_of_chain(chain, config); !first.empty()) steps.client = first;
   }
-  const http::Field* given = head.fields.find(http::FieldId::x_request_id);
-  if (trust && given != nullptr && !given->value.empty()) {
-    steps.request_id = given->value;
-  } else {
-    steps.request_id = make_request_id(random, arena);
-    edits.add(Kind::set, "X-Request-Id", steps.request_id, http::FieldId::x_request_id);
-  }
+  const RequestId id = choose_request_id(head, client, config, random, arena);
+  steps.request_id = id.text;
+  if (id.made) edits.add(Kind::set, "X-Request-Id", id.text, http::FieldId::x_request_id);
   const std::string_view via = head.version == http::Version::http10 ? "1.0 weir" : "1.1 weir";
   edits.add(Kind::add, "Via", via, http::FieldId::via);
+  steps.final_recipient = count_forwards(head, edits, arena);
   edits.own_end();
   for (const http::HeadEdit& rule : route.request_edits) edits.overrule(rule);
   steps.edits = edits.all();
@@ -188,8 +199,18 @@ RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts&
   return steps;
 }
 
+RequestId choose_request_id(const http::RequestHead& head, const ClientFacts& client,
+                            const config::Config& config, Random& random, Arena& arena) {
+  const http::Field* given = head.fields.find(http::FieldId::x_request_id);
+  if (given != nullptr && !given->value.empty() && trusted(client.peer, config)) {
+    return {given->value, false};
+  }
+  return {make_request_id(random, arena), true};
+}
+
 std::string_view redirect_target(std::string_view to, const http::RequestHead& head,
                                  std::string_view scheme, Arena& arena) {
+  const bool begins_with_path = to.starts_with("{path}") || to.starts_with("{uri}");
   std::string text;
   while (!to.empty()) {
     const std::size_t open = to.find('{');
@@ -216,6 +237,8 @@ std::string_view redirect_target(std::string_view to, const http::RequestHead& h
     }
     to.remove_prefix(close + 1);
   }
+  // "//name" and, to browsers, "/\name" are another host: of the client's choice.
+  while (begins_with_path && (text.starts_with("//") || text.starts_with("/\\"))) text.erase(1, 1);
   return arena.copy(text);
 }
 

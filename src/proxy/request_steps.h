@@ -22,6 +22,7 @@ struct RequestSteps {
   std::string_view target;  ///< what the server is asked for
   std::string_view client;  ///< the client's address, as far as it can be trusted
   std::string_view request_id;
+  bool final_recipient = false;  ///< Max-Forwards is used up: no server may see the request
 };
 
 /// X-Forwarded-For, -Proto and -Host say what this proxy knows; what a peer that is not in
@@ -30,6 +31,14 @@ struct RequestSteps {
 RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts& client,
                                const RouteEntry& route, const config::Config& config,
                                Random& random, Arena& arena);
+
+/// The id by which logs know the request: a trusted peer's, or a new one.
+struct RequestId {
+  std::string_view text;
+  bool made = false;
+};
+RequestId choose_request_id(const http::RequestHead& head, const ClientFacts& client,
+                            const config::Config& config, Random& random, Arena& arena);
 
 /// `to` with {scheme}, {host}, {path}, {query} and {uri} filled in from the request.
 std::string_view redirect_target(std::string_view to, const http::RequestHead& head,

@@ -235,12 +235,28 @@ TEST(RequestSteps, TheServerAsAWholeHasNoPathToRewrite) {
   EXPECT_EQ(s.target(), "*");
 }
 
+TEST(RequestSteps, MaxForwardsIsCountedDown) {
+  const auto sent = [](std::string_view first, const char* value) {
+    const Stepped s(kRoute, "192.0.2.1", first, std::string("Host: h\nMax-Forwards: ") + value);
+    return s.field("max-forwards") + (s.steps.final_recipient ? " final" : "");
+  };
+  EXPECT_EQ(sent("OPTIONS /", "5"), "4");
+  EXPECT_EQ(sent("TRACE /", "1"), "0");
+  EXPECT_EQ(sent("OPTIONS *", "0"), "0 final");
+  EXPECT_EQ(sent("TRACE /", "00"), "00 final");
+  EXPECT_EQ(sent("GET /", "0"), "0");
+  EXPECT_EQ(sent("OPTIONS /", "x"), "x");
+  EXPECT_EQ(sent("OPTIONS /", "99999999999999999999"), "99999999999999999999");
+}
+
 TEST(RequestSteps, AnAbsoluteTargetBecomesItsPath) {
   const Stepped s(kRoute, "192.0.2.1", "GET http://a.org:81/x?y", "Host: b");
   EXPECT_EQ(s.target(), "/x?y");
   EXPECT_EQ(s.field("Host"), "a.org:81");
   const Stepped root(kRoute, "192.0.2.1", "GET http://a.org?y", "Host: b");
   EXPECT_EQ(root.target(), "/?y");
+  const Stepped server(kRoute, "192.0.2.1", "OPTIONS http://a.org:81", "Host: b");
+  EXPECT_EQ(server.target(), "*");  // RFC 9112 section 3.2.4
 }
 
 TEST(RedirectTarget, FillsInItsPlaceholders) {
@@ -254,6 +270,12 @@ TEST(RedirectTarget, FillsInItsPlaceholders) {
   EXPECT_EQ(of("{scheme}://x{path}", request.head), "http://x/a/b");
   EXPECT_EQ(of("/new?{query}&x", request.head), "/new?c=d%20e&x");
   EXPECT_EQ(of("{uri}", bare.head), "/a");
+  const TestRequest slashes(TestRequest::lines("GET //evil.org/a", "Host: h"));
+  EXPECT_EQ(of("{path}/", slashes.head), "/evil.org/a/");
+  EXPECT_EQ(of("{uri}", TestRequest(TestRequest::lines("GET /\\/evil.org", "Host: h")).head),
+            "/evil.org");
+  EXPECT_EQ(of("https://{host}{path}", slashes.head), "https://h//evil.org/a");
+  EXPECT_EQ(of("//other{path}", slashes.head), "//other//evil.org/a");
   EXPECT_EQ(of("/x?{query}", bare.head), "/x?");
   EXPECT_EQ(of("{path}{path}", bare.head), "/a/a");
   EXPECT_EQ(of("/fixed", bare.head), "/fixed");

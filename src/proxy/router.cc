@@ -7,6 +7,7 @@
 #include <array>
 #include <optional>
 
+#include "http/chars.h"
 #include "http/uri.h"
 
 namespace weir::proxy {
@@ -44,12 +45,12 @@ class HostKey {
     std::string_view host = has_port ? authority.substr(0, colon) : authority;
     std::string_view port = has_port ? authority.substr(colon + 1) : std::string_view{};
     if (port.empty()) port = "80";  // what an authority without one means
-    // "example.com." is example.com, written in full.
-    if (host.ends_with('.')) host.remove_suffix(1);
     const bool shortened = host.size() > kHostMax;
     if (shortened) host.remove_prefix(host.size() - kHostMax);
     port = port.substr(0, kPortMax);
-    char* const end = std::ranges::transform(host, text_.data(), ascii_lower).out;
+    char* end = copy_host(host, text_.data());
+    // "example.com." is example.com, written in full.
+    if (end != text_.data() && end[-1] == '.') --end;
     *end = ':';
     char* const port_end = std::ranges::copy(port, end + 1).out;
     if (shortened) text_[0] = ' ';  // so that the whole is in no rule
@@ -60,6 +61,24 @@ class HostKey {
   [[nodiscard]] std::string_view with_port() const { return with_port_; }
 
  private:
+  // In lower case, and escapes as the letters for which they stand. RFC 3986 section 6.2.2.
+  static char* copy_host(std::string_view host, char* to) {
+    for (std::size_t i = 0; i < host.size(); ++i) {
+      char c = host[i];
+      if (c == '%' && i + 2 < host.size()) {
+        const int high = http::hex_value(host[i + 1]);
+        const int low = http::hex_value(host[i + 2]);
+        const int byte = high >= 0 && low >= 0 ? high * 16 + low : 0;
+        if (http::is(static_cast<char>(byte), http::kUnreserved)) {
+          c = static_cast<char>(byte);
+          i += 2;
+        }
+      }
+      *to++ = ascii_lower(c);
+    }
+    return to;
+  }
+
   static constexpr std::size_t kHostMax = 255;
   static constexpr std::size_t kPortMax = 5;
   std::array<char, kHostMax + 1 + kPortMax> text_;

@@ -50,6 +50,9 @@ TEST(Router, Hosts) {
             {"GET /", "Host: example.com:", "exact"},
             {"GET /", "Host: example.com.", "exact"},  // the same name, written in full
             {"GET /", "Host: example.com.:8443", "port"},
+            {"GET /", "Host: ex%61mple%2Ecom%2e", "exact"},  // RFC 3986 section 6.2.2
+            {"GET /", "Host: example%2dcom", "-"},
+            {"GET /", "Host: example.com%2f", "-"},
             {"GET /", "Host: example.com:8443", "port"},
             {"GET /", "Host: plain.org", "http"},
             {"GET /", "Host: plain.org:80", "http"},

@@ -49,6 +49,7 @@ class Case(unittest.TestCase):
     io = "epoll"
     quick = True
     maxDiff = 4000
+    rows = (0, 0)  # passed and failed, of a test that goes through a table
 
     def setUp(self):
         self._stack = contextlib.ExitStack()
@@ -134,6 +135,12 @@ class Case(unittest.TestCase):
         """(origin, weir): one origin with that script for every path, Weir before it."""
         origin = self.origin(script=script)
         return origin, self.weir(origin, **settings)
+
+    # --- tables ----------------------------------------------------------------------------------
+
+    def count_rows(self, rows, failed):
+        """For a test that goes through a table: each row counts as a case in the runner's sum."""
+        self.rows = (self.rows[0] + rows - failed, self.rows[1] + failed)
 
     # --- claims ----------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ class Response:
 class Client:
     """One connection to `target`: a port on 127.0.0.1, a (host, port), or a unix socket's path."""
 
-    def __init__(self, target, timeout=20.0, receive_buffer=None):
+    def __init__(self, target, timeout=20.0, receive_buffer=None, record=False):
         if isinstance(target, int):
             target = ("127.0.0.1", target)
         if isinstance(target, tuple):
@@ -48,7 +48,7 @@ class Client:
             self.sock = socket.socket(socket.AF_UNIX)
             self.sock.settimeout(timeout)
             self.sock.connect(str(target))
-        self.stream = Stream(self.sock)
+        self.stream = Stream(self.sock, record)
 
     def __enter__(self):
         return self
