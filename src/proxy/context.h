@@ -56,6 +56,10 @@ struct Context {
   io::PipePool* pipes = nullptr;       ///< nullptr: nothing is spliced
   std::shared_ptr<Snapshot> snapshot;  ///< the configuration for new exchanges
   bool draining = false;               ///< connections close after their exchange
+
+  /// Closes something idle because descriptors ran out. False: there is nothing.
+  bool (*make_room)(void* self) = nullptr;
+  void* make_room_self = nullptr;
 };
 
 /// Small strings of one exchange, in one place: freed together when it ends.
