@@ -26,6 +26,10 @@ class TcpStream final : public Stream, private Timer {
   void close(Close how) override;
   Socket* plain_socket() override { return socket_; }
 
+  /// How long nothing has left of the bytes that wait for the peer; zero when none wait. Costs a
+  /// system call.
+  [[nodiscard]] Micros send_stall() const;
+
   /// `co_await stream.readable(stall)`, for splice. Result<void>.
   auto readable(Millis stall) { return Poll(*this, stall, Direction::read); }
   auto writable(Millis stall) { return Poll(*this, stall, Direction::write); }
@@ -63,15 +67,17 @@ class ConnectHandle {
   ConnectHandle(const ConnectHandle&) = delete;
   ConnectHandle& operator=(const ConnectHandle&) = delete;
 
-  /// The connect ends with `why`, unless it has succeeded in this moment. No effect when none is
-  /// under way.
+  /// The connect ends with `why`, unless it has succeeded in this moment. One that is begun later
+  /// is not ended: its owner asks cancelled().
   void cancel(Error why);
+  [[nodiscard]] bool cancelled() const { return cancelled_; }
 
  private:
   struct Connecting;
   friend Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout,
                                        ConnectHandle* handle);
   Connecting* under_way_ = nullptr;
+  bool cancelled_ = false;
 };
 
 /// Connects, bounded by `timeout` in total.

@@ -53,8 +53,11 @@ Task<> Exchange::forward() {
     Result<void> answered = co_await attempt();
     if (answered) break;
     co_await finish_upload(Upload::cancel);
-    lease_.release(false);
     const Error error = aborted_.where != nullptr ? aborted_ : answered.error();
+    if (error.code == Code::timed_out && server_stall() > Micros(0)) {
+      route_->upstream->vanished(*endpoint_);
+    }
+    lease_.release(false);
     if (!may_retry()) {
       co_await fail_with(error);
       co_return;
@@ -135,7 +138,7 @@ Task<> Exchange::upload(Exchange* self) {
 }
 
 Task<Result<void>> Exchange::read_response_head() {
-  for (;;) {
+  for (std::size_t heads = 1;; ++heads) {
     Result<void> read = co_await lease_->read_head(head_.method, response_);
     if (!read) co_return fail(head_fault(read.error()));
     const int status = response_.status;
@@ -153,6 +156,7 @@ Task<Result<void>> Exchange::read_response_head() {
     // A client that cannot be told goes on waiting, as it would have.
     ignore(co_await responder_.inform(response_), "a client that left is noticed elsewhere");
     if (aborted_.where != nullptr) co_return fail(aborted_);
+    if (heads % kTurnRequestsMax == 0) co_await yield(context_.loop.queue);
   }
   route_->upstream->worked(*endpoint_);
   co_return Result<void>{};

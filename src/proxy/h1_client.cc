@@ -18,8 +18,10 @@ H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::S
 H1Client::~H1Client() {
   upstream_.context().texts.give(std::move(head_text_));
   // Of an HTTP message the framing tells that it is cut; of a tunnel only a reset does.
-  // A server that was offered one may have begun it without our having seen its answer.
-  const bool cut = tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_;
+  // A server that was offered one may have begun it without our having seen its answer. What the
+  // server does not take would stay in the kernel long after an orderly close.
+  const bool cut =
+      stalled_ || (tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_);
   stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }
 
@@ -89,6 +91,11 @@ void H1Client::begin_tunnel(Activity& activity, Millis idle) {
   tunnel_ = true;
   reader_.begin_tunnel(activity, idle);
   writer_.begin_tunnel(activity, idle);
+}
+
+void H1Client::cancel(Error why) {
+  stalled_ |= why.cause == Cause::upstream_write_timeout || why.cause == Cause::overload_memory;
+  stream_.cancel(why);
 }
 
 bool H1Client::fit(Instant now) const {
@@ -162,8 +169,7 @@ Task<Result<UpstreamLease>> UpstreamLease::acquire(Upstream& upstream,
   if (lease.client_ != nullptr) {
     upstream.counts().reuses.add();
   } else {
-    Result<io::Socket*> socket = co_await io::connect(upstream.context().loop, endpoint->address,
-                                                      upstream.connect_timeout(), &connecting);
+    Result<io::Socket*> socket = co_await upstream.connect(*endpoint, connecting);
     if (!socket) co_return fail(socket.error());
     upstream.counts().connects.add();
     lease.client_.reset(new H1Client(upstream, endpoint, *socket));

@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint64_t kDrainBytesMax = 64_KiB;
 // At the start of a drain an idle client may be about to send: it is still answered for so long.
 constexpr Millis kDrainIdle{1000};
+// A new connection is not taken for an idle one for so long.
+constexpr Millis kFresh{1000};
 constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
 
 }  // namespace
@@ -25,7 +27,8 @@ H1Server::H1Server(Context& context, io::Socket* socket, const io::Peer& peer, H
       stream_(context.loop, socket),
       input_(stream_),
       handler_(handler),
-      peer_text_(peer.text()) {
+      peer_text_(peer.text()),
+      accepted_(context.loop.now()) {
   facts_.peer = peer;
   facts_.peer_text = peer_text_;
   context_.metrics.connections_active.add();
@@ -221,13 +224,19 @@ Task<> H1Server::linger() {
   const Instant due = context_.loop.now() + Millis(kLingerMillis);
   std::size_t dropped = input_.bytes().size();
   input_.consume(dropped);
+  std::size_t in_turn = 0;
   while (dropped < kLingerBytesMax) {
     const auto left = std::chrono::duration_cast<Millis>(due - context_.loop.now());
     if (left.count() <= 0) break;
     Result<bool> more = co_await input_.more(kWindowStart, left);
     if (!more || !*more) break;
-    dropped += input_.bytes().size();
-    input_.consume(input_.bytes().size());
+    const std::size_t size = input_.bytes().size();
+    dropped += size;
+    in_turn += size;
+    input_.consume(size);
+    if (in_turn < kTurnBytesMax) continue;
+    in_turn = 0;
+    co_await yield(context_.loop.queue);
   }
 }
 
@@ -258,7 +267,22 @@ void H1Server::on_timer() {
 void H1Server::abort(Error why) {
   aborted_ = true;
   if (exchange_ != nullptr) exchange_->abort(why);
-  stream_.cancel(why);
+  // Who stands still because of the server has no answer yet and can be given one.
+  const bool told =
+      why.cause == Cause::overload_memory && exchange_ != nullptr && !request_->started();
+  if (!told) stream_.cancel(why);
+}
+
+// One that was just made is about to ask; one that is turned away has no place that its end would
+// free for somebody else.
+bool H1Server::idle() const {
+  const bool fresh = requests_ == 0 && context_.loop.now() - accepted_ < kFresh;
+  return request_ == nullptr && !aborted_ && !fresh && turned_away_ == Cause::none;
+}
+
+Micros H1Server::stall() const {
+  if (exchange_ == nullptr || aborted_) return Micros(0);
+  return std::max(stream_.send_stall(), exchange_->server_stall());
 }
 
 void H1Server::drain() {
@@ -343,6 +367,7 @@ void H1Request::start_tunnel(const http::ResponseHead& response,
 
 void H1Request::abort(Error why) {
   broken_ = true;
+  stalled_ = why.cause == Cause::client_write_timeout || why.cause == Cause::overload_memory;
   keep_alive_ = false;
   stream_.cancel(why);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/tcp_session.h"
 
+#include <algorithm>
 #include <array>
 
 #include "proxy/observe.h"
@@ -85,8 +86,7 @@ Task<Result<io::Socket*>> TcpSession::connect() {
           "pick");
     }
     const Instant begun = context_.loop.now();
-    Result<io::Socket*> socket = co_await io::connect(context_.loop, endpoint_->address,
-                                                      upstream_->connect_timeout(), &connecting_);
+    Result<io::Socket*> socket = co_await upstream_->connect(*endpoint_, connecting_);
     if (aborted_.where != nullptr) co_return socket;
     if (socket) {
       upstream_->worked(*endpoint_);
@@ -128,6 +128,11 @@ void TcpSession::abort(Error why) {
   if (aborted_.where == nullptr) aborted_.where = "abort";
   connecting_.cancel(aborted_);
   if (server_ != nullptr) end(why);
+}
+
+Micros TcpSession::stall() const {
+  if (cause_ != Cause::none || server_ == nullptr) return Micros(0);
+  return std::max(client_.stream.send_stall(), server_->stream.send_stall());
 }
 
 void TcpSession::log() {

@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "async/task.h"
 #include "base/list.h"
 #include "config/config.h"
 #include "io/address.h"
+#include "io/tcp_stream.h"
 #include "proxy/context.h"
 
 namespace weir::proxy {
@@ -70,8 +72,16 @@ class Upstream {
   /// A connection could not be made: the endpoint rests, twice as long each time.
   void failed(Endpoint& endpoint, Error error);
   void worked(Endpoint& endpoint);
+  /// Not even its kernel acknowledges what was sent: other connections to it are dead as well.
+  static void vanished(Endpoint& endpoint);
   /// Closes all idle connections, of what was dropped or of all.
   void close_idle();
+  /// Closes the connection that has been idle for longest at one of its servers. False: there is
+  /// none.
+  bool shed_idle();
+  /// Connects to one of its servers. When descriptors run out what is idle makes room first.
+  /// `connecting`: for whoever may have to end it.
+  Task<Result<io::Socket*>> connect(const Endpoint& endpoint, io::ConnectHandle& connecting);
 
   [[nodiscard]] const config::Upstream& settings() const { return *settings_; }
   [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }
