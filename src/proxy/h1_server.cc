@@ -78,7 +78,7 @@ Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
     const Result<std::size_t> size =
         http::parse_request_head(input_.view(), limits, scanned, request_->head);
     if (!size) {
-      co_await refuse(size.error().cause, begun);
+      co_await refuse_head(size.error().cause, begun);
       co_return Next::end;
     }
     if (*size > 0) {
@@ -90,9 +90,9 @@ Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
     Result<bool> more = co_await input_.more_behind(limits.head_size + kWindowHead, stall);
     if (more && *more) continue;
     if (!more && more.error().code == Code::timed_out) {
-      co_await refuse(Cause::client_head_timeout, begun);
+      co_await refuse_head(Cause::client_head_timeout, begun);
     } else if (!more && more.error().code == Code::no_memory) {
-      co_await refuse(Cause::overload_memory, begun);
+      co_await refuse_head(Cause::overload_memory, begun);
     }
     co_return Next::end;
   }
@@ -152,6 +152,17 @@ Task<H1Server::Next> H1Server::end_request() {
   co_return Next::request;
 }
 
+// Answers a head that is refused or did not come to its end. What was read of its beginning may
+// look into a buffer that a larger one has replaced since: it is read again, for the log.
+Task<> H1Server::refuse_head(Cause cause, Instant begun) {
+  std::size_t scanned = 0;
+  request_->head = {};
+  ignore(http::parse_request_head(input_.view(), context_.snapshot->head_limits(), scanned,
+                                  request_->head),
+         "the cause is known");
+  co_await refuse(cause, begun);
+}
+
 // Answers a request that did not become an exchange. The connection ends: where the next request
 // would begin is not known, or the client is not to be trusted with it.
 Task<> H1Server::refuse(Cause cause, Instant begun) {
@@ -164,8 +175,13 @@ Task<> H1Server::refuse(Cause cause, Instant begun) {
   head.fields.push_back({"Content-Type", "text/plain; charset=utf-8", http::FieldId::content_type});
   if (config.cause_header) head.fields.push_back({"weir-cause", text.name});
   request_->refuse_reuse();
-  request_->start(head, {}, http::BodyLength::known(body.size()));
-  Result<void> sent = co_await request_->finish(body, nullptr);
+  const bool bodiless = request_->head.method_name == "HEAD";  // RFC 9110 section 9.3.2
+  const std::string length = std::to_string(body.size());
+  if (bodiless) head.fields.push_back({"Content-Length", length, http::FieldId::content_length});
+  request_->start(head, {},
+                  bodiless ? http::BodyLength::none() : http::BodyLength::known(body.size()));
+  const Bytes content = bodiless ? Bytes{} : Bytes(body);
+  Result<void> sent = co_await request_->finish(content, nullptr);
   ignore(sent, "the client may be gone; what was wrong with it is logged either way");
   unread_input_ = true;
   if (handler_ != nullptr) co_return;

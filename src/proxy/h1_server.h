@@ -95,6 +95,7 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   Task<Next> read_rest_of_head(Instant begun);
   Task<> handle_request(Instant begun);
   Task<Next> end_request();
+  Task<> refuse_head(Cause cause, Instant begun);
   Task<> refuse(Cause cause, Instant begun);
   Task<> linger();
   void input_arrived() override;

@@ -25,7 +25,7 @@ constexpr Millis kSettles{20'000};  // what was told to end has ended
 constexpr std::string_view kConfig = R"(
 access_log = { to = "stdout" }
 [limits]
-head_size = "2KiB"
+head_size = "6KiB"
 head_fields = 40
 target_size = "1KiB"
 requests_per_connection = 20
