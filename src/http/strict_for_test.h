@@ -5,6 +5,7 @@
 // is to check. What it calls bad need not be wrong; what Weir sends must never be bad.
 #pragma once
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdint>
@@ -223,6 +224,33 @@ inline Strict read_strict(std::string_view bytes, Strict::Kind kind) {
     case Strict::Framing::until_close: message.payload = rest; break;
   }
   return message;
+}
+
+/// The length that the lines of an accepted head give to whoever looks only for names, however they
+/// are spelt: "none", "chunked", a number; "?" for what must have been refused.
+inline std::string naive_length(std::string_view head) {
+  std::string found = "none";
+  while (!head.empty()) {
+    const std::size_t end = std::min(head.find('\n'), head.size());
+    std::string line(head.substr(0, end));
+    head.remove_prefix(std::min(end + 1, head.size()));
+    if (!line.ends_with('\r') || line.find('\r') + 1 != line.size() || line[0] == ' ') return "?";
+    std::erase_if(line, [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 0x7f; });
+    for (char& c : line) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const bool coding = line.starts_with("transfer-encoding:");
+    if (!coding && !line.starts_with("content-length:")) continue;
+    line.erase(0, line.find(':') + 1);
+    for (bool last = false; !last;) {  // a list of equal numbers is one
+      const std::size_t comma = std::min(line.find(','), line.size());
+      std::string length = line.substr(0, comma);
+      last = comma == line.size();
+      line.erase(0, comma + 1);
+      while (length.size() > 1 && length[0] == '0') length.erase(0, 1);
+      if (found != "none" && (found != length || coding)) return "?";
+      found = length;
+    }
+  }
+  return found;
 }
 
 }  // namespace weir::http
