@@ -136,7 +136,8 @@ std::string_view rewritten_target(const http::RequestHead& head, const config::P
   if (!path.starts_with('/')) return head.target;  // OPTIONS *
   // What is rewritten is the path that was matched, however the client spelt it.
   std::string space;
-  const bool rewrites = !rewrite.strip_prefix.empty() || rewrite.regex != nullptr;
+  const bool rewrites = !rewrite.strip_prefix.empty() || rewrite.regex != nullptr ||
+                        !rewrite.add_prefix.empty();  // "/.." would lead out of it
   if (rewrites) path = http::normalize_path(path, space);
   if (!rewrite.strip_prefix.empty() && has_prefix(path, rewrite.strip_prefix)) {
     path.remove_prefix(rewrite.strip_prefix.size());
@@ -190,6 +191,7 @@ RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts&
 
 std::string_view redirect_target(std::string_view to, const http::RequestHead& head,
                                  std::string_view scheme, Arena& arena) {
+  const std::string_view rule = to;
   std::string text;
   while (!to.empty()) {
     const std::size_t open = to.find('{');
@@ -216,6 +218,10 @@ std::string_view redirect_target(std::string_view to, const http::RequestHead& h
     }
     to.remove_prefix(close + 1);
   }
+  // RFC 3986 section 4.2: two slashes begin the name of a host, which is not the client's to
+  // choose; to browsers a backslash is a slash.
+  const bool names_host = text.starts_with("//") || text.starts_with("/\\");
+  if (names_host && !rule.starts_with("//")) text.insert(0, "/.");
   return arena.copy(text);
 }
 
