@@ -36,7 +36,10 @@ std::string outcome(std::string_view bytes, const std::vector<std::size_t>& size
 void check_meaning(std::string_view bytes, const std::string& whole) {
   Strict body;
   strict::chunks(bytes, body);
-  if (body.body == Strict::State::bad) return;  // an extension, or what is refused
+  if (body.body == Strict::State::bad) {
+    WEIR_ASSERT(whole == "malformed" || body.why == strict::kExtension);
+    return;
+  }
   const std::string end = std::to_string(body.size);
   const bool refused = whole == "malformed";  // a limit on sizes or trailers
   if (body.whole()) {

@@ -157,6 +157,9 @@ inline const char* framing(Strict& message, Strict::Kind kind) {
   return nullptr;
 }
 
+/// Why a chunked body is bad that RFC 9112 section 7.1.1 allows.
+inline constexpr const char* kExtension = "a chunk's extension";
+
 inline void chunks(std::string_view rest, Strict& message) {
   const std::size_t before = rest.size();
   const auto bad = [&](const char* why) {
@@ -165,8 +168,12 @@ inline void chunks(std::string_view rest, Strict& message) {
   };
   for (std::string_view line; take_line(rest, line);) {
     std::uint64_t size = 0;
-    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), size, 16);
-    if (error != std::errc() || end != line.data() + line.size() || line.starts_with('-')) {
+    const char* const line_end = line.data() + line.size();
+    const auto [end, error] = std::from_chars(line.data(), line_end, size, 16);
+    const bool extended = error == std::errc() && end != line_end &&
+                          std::string_view("; \t").find(*end) != std::string_view::npos;
+    if (extended) return bad(kExtension);
+    if (error != std::errc() || end != line_end || line.starts_with('-')) {
       return bad("a chunk's size");
     }
     if (size == 0) {

@@ -56,14 +56,16 @@ add_prefix = "/rest"
 struct Lasting {
   std::shared_ptr<const config::Config> config = config::load_text(kConfig, "fuzz.toml").config;
   Router router{*config};
-  Random random{1};
 };
 
-Lasting* g_lasting = nullptr;  // NOLINT: libFuzzer has no place for it
+const Lasting& lasting() {
+  static const Lasting kLasting;
+  return kLasting;
+}
 
 int route_of(const http::RequestHead& head, std::string_view path) {
   std::string space;
-  return g_lasting->router.match(head, http::normalize_path(path, space));
+  return lasting().router.match(head, http::normalize_path(path, space));
 }
 
 // Escapes of letters and segments that lead nowhere change nothing.
@@ -124,8 +126,9 @@ void check_request(const http::RequestHead& head, const config::Route& route) {
   client.peer.ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1};
   client.peer_text = "192.0.2.1";
   Arena arena;
+  Random random(1);
   const RequestSteps steps =
-      run_request_steps(head, client, entry, *g_lasting->config, g_lasting->random, arena);
+      run_request_steps(head, client, entry, *lasting().config, random, arena);
   check_target(head, route, steps.target);
   std::string out;
   http::encode_request(out, head, steps.target, steps.edits, {.body = head.body});
@@ -142,23 +145,22 @@ void check_redirect(const http::RequestHead& head, const config::Redirect& redir
   WEIR_ASSERT(http::strict::visible(to));
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerInitialize(int*, char***) {
-  g_lasting = new Lasting;
-  return 0;
+void check(std::string_view bytes) {
+  http::RequestHead head;
+  std::size_t scanned = 0;
+  if (http::parse_request_head(bytes, {}, scanned, head).value_or(0) == 0) return;
+  check_spellings(head);
+  const int index = route_of(head, head.path);
+  if (index < 0) return;
+  const config::Route& route = lasting().config->routes[static_cast<std::size_t>(index)];
+  if (!route.upstream.empty()) check_request(head, route);
+  if (route.redirect) check_redirect(head, *route.redirect);
 }
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const http::ExactBytes bytes({reinterpret_cast<const char*>(data), size});
-  http::RequestHead head;
-  std::size_t scanned = 0;
-  if (http::parse_request_head(bytes.view, {}, scanned, head).value_or(0) == 0) return 0;
-  check_spellings(head);
-  const int index = route_of(head, head.path);
-  if (index < 0) return 0;
-  const config::Route& route = g_lasting->config->routes[static_cast<std::size_t>(index)];
-  if (!route.upstream.empty()) check_request(head, route);
-  if (route.redirect) check_redirect(head, *route.redirect);
+  check(bytes.view);
   return 0;
 }

@@ -59,12 +59,24 @@ AllAsked read_requests(std::string_view bytes) {
   return all;
 }
 
-bool has(const Strict& message, std::string_view option) {
-  return std::ranges::any_of(message.all("connection"), [&](std::string_view value) {
-    std::string lower(value);
-    for (char& c : lower) c = ascii_lower(c);
-    return lower.find(option) != std::string::npos;
-  });
+/// RFC 9110 section 7.6.1: what belongs to one connection is not passed on.
+std::string_view hop_by_hop(const Strict& message) {
+  for (const char* name : {"keep-alive", "proxy-connection", "proxy-authenticate",
+                           "proxy-authorization", "http2-settings"}) {
+    if (!message.all(name).empty()) return name;
+  }
+  return {};
+}
+
+bool connection_has(const Strict& message, std::string_view option) {
+  for (std::string_view list : message.all("connection")) {
+    while (!list.empty()) {
+      const std::size_t comma = std::min(list.find(','), list.size());
+      if (iequals(trim_ows(list.substr(0, comma)), option)) return true;
+      list.remove_prefix(std::min(comma + 1, list.size()));
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -91,7 +103,7 @@ void FuzzWorld::judge_reuse(const FuzzServed& served) {
   if (response.message.bad()) return;  // to a strict reader, that is
   if (!response.message.whole()) {
     violate("a request behind the answer {}, which is not whole", last.number);
-  } else if (has(response.message, "close") || last.ended) {
+  } else if (connection_has(response.message, "close") || last.ended) {
     violate("a request behind the answer {}, which ends the connection", last.number);
   } else if (response.at + response.message.size < last.sent.size() &&
              network_.now() - last.sent_at > kNoticed) {
@@ -145,6 +157,9 @@ class FuzzJudge {
     if (arrival.request.first.empty()) return;  // a session
     const auto ids = arrival.request.all("x-request-id");
     if (ids.size() != 1) return world_.violate("arrival {} has no one id", arrival.number);
+    if (const std::string_view name = hop_by_hop(arrival.request); !name.empty()) {
+      world_.violate("arrival {} has the field {}", arrival.number, name);
+    }
     const Line* line = line_of(arrival);
     if (line == nullptr) return world_.violate("arrival {} is not logged", arrival.number);
     // RFC 9110 section 9.2.2: what has a body or is not idempotent arrives once.
@@ -180,7 +195,7 @@ class FuzzJudge {
       judge_response(client, response, known ? &asked[i] : nullptr);
       if (!message.whole() || message.status() == 101) return;
       rest.remove_prefix(response.at + message.size);
-      if (has(message, "close") && !rest.empty()) {
+      if (connection_has(message, "close") && !rest.empty()) {
         world_.violate("client {} got bytes behind the last response", client.index);
       }
     }
@@ -191,6 +206,9 @@ class FuzzJudge {
     const bool until_close = message.framing == Strict::Framing::until_close;
     if (until_close && asked != nullptr && !asked->http10) {
       world_.violate("client {} cannot tell where the response ends", client.index);
+    }
+    if (const std::string_view name = hop_by_hop(message); !name.empty()) {
+      world_.violate("client {} got the field {}", client.index, name);
     }
     const auto causes = message.all("weir-cause");
     const std::string cause(causes.empty() ? "" : causes[0]);
