@@ -30,6 +30,7 @@ struct Asked {
   bool claimed = false;  // by an arrival
   std::string method;
   std::string payload;
+  std::size_t end = 0;  // in the client's bytes
 };
 
 /// What follows the requests that the strict reader finds.
@@ -42,7 +43,12 @@ struct AllAsked {
 
 AllAsked read_requests(std::string_view bytes) {
   AllAsked all;
+  const std::size_t size = bytes.size();
   while (!bytes.empty()) {
+    if (bytes.starts_with("\r\n")) {  // RFC 9112 section 2.2
+      bytes.remove_prefix(2);
+      continue;
+    }
     const Strict request = http::read_strict(bytes, Strict::Kind::request);
     if (request.bad()) all.rest = Rest::unclear;
     if (request.head == Strict::State::more) all.rest = Rest::cut_head;
@@ -55,6 +61,7 @@ AllAsked read_requests(std::string_view bytes) {
     asked.payload = request.payload;
     if (!asked.whole) break;
     bytes.remove_prefix(request.size);
+    asked.end = size - bytes.size();
   }
   return all;
 }
@@ -88,7 +95,8 @@ FuzzResponse read_response(std::string_view bytes, Strict::Kind kind) {
     const Strict& message = response.message;
     const auto tags = message.all("x-arrival");
     if (tags.size() == 1) response.tag = tags[0];
-    const bool interim = message.whole() && message.status() < 200 && message.status() != 101;
+    const bool interim =
+        !message.bad() && message.whole() && message.status() < 200 && message.status() != 101;
     if (!interim) return response;
     response.at += message.size;
   }
@@ -119,7 +127,11 @@ class FuzzJudge {
     read_log();
     for (const FuzzArrival& arrival : world_.arrivals_) judge_arrival(arrival);
     for (const FuzzClient& client : world_.client_list_) {
-      if (client.index != FuzzScript::kTcpClient) judge_client(client);
+      if (client.index == FuzzScript::kTcpClient) {
+        judge_session(client);
+      } else {
+        judge_client(client);
+      }
     }
     judge_smuggling();
     judge_nothing_left();
@@ -183,8 +195,13 @@ class FuzzJudge {
                               rest.substr(0, 200));
       }
       FuzzResponse response = read_response(rest, known ? asked[i].answer : Strict::Kind::response);
-      if (!known && response.message.bad()) {
-        response = read_response(rest, Strict::Kind::response_to_head);
+      if (!known) {
+        // What it answers, only the server knows.
+        const FuzzArrival* arrival = arrival_of(response.tag);
+        if (arrival == nullptr) return;
+        if (arrival->request.method() == "HEAD") {
+          response = read_response(rest, Strict::Kind::response_to_head);
+        }
       }
       const Strict& message = response.message;
       if (message.bad()) {
@@ -193,11 +210,49 @@ class FuzzJudge {
       }
       if (message.head != Strict::State::whole) return;
       judge_response(client, response, known ? &asked[i] : nullptr);
-      if (!message.whole() || message.status() == 101) return;
+      if (message.status() == 101) {
+        const FuzzArrival* arrival = arrival_of(response.tag);
+        if (arrival == nullptr || !known) return;
+        return judge_tunnel(client, std::string_view(client.sent).substr(asked[i].end),
+                            rest.substr(response.at + message.size), *arrival);
+      }
+      if (!message.whole()) return;
       rest.remove_prefix(response.at + message.size);
       if (connection_has(message, "close") && !rest.empty()) {
         world_.violate("client {} got bytes behind the last response", client.index);
       }
+    }
+  }
+
+  void judge_session(const FuzzClient& client) {
+    const auto session = std::ranges::find_if(
+        world_.arrivals_, [](const FuzzArrival& arrival) { return arrival.request.first.empty(); });
+    if (session != world_.arrivals_.end()) judge_tunnel(client, client.sent, client.got, *session);
+  }
+
+  // Raw bytes both ways: what arrives is the beginning of what was sent, and all of it where it
+  // ends properly.
+  void judge_tunnel(const FuzzClient& client, std::string_view up, std::string_view down_got,
+                    const FuzzArrival& arrival) {
+    const FuzzServed& served = *arrival.served;
+    const std::size_t begin = served.at + arrival.request.size;
+    const std::string_view up_got = std::string_view(served.got).substr(begin);
+    const FuzzResponse answer = read_response(arrival.sent, Strict::Kind::response);
+    const bool upgraded = !arrival.request.first.empty();
+    const std::size_t head = upgraded ? answer.at + answer.message.size : 0;
+    const std::string_view down = std::string_view(arrival.sent).substr(head);
+    if (!up.starts_with(up_got) || !down.starts_with(down_got)) {
+      return world_.violate("arrival {}: other bytes in the tunnel", arrival.number);
+    }
+    const bool down_ended = arrival.done && !served.reset && !arrival.failed;
+    if (client.end == Got::end && (!down_ended || down_got != down)) {
+      world_.violate("arrival {}: {} of {} bytes of the tunnel look whole to the client",
+                     arrival.number, down_got.size(), down.size());
+    }
+    const bool up_ended = client.ended || client.end == Got::end;
+    if (served.end == Got::end && (!up_ended || up_got != up)) {
+      world_.violate("arrival {}: {} of {} bytes of the tunnel look whole to the server",
+                     arrival.number, up_got.size(), up.size());
     }
   }
 

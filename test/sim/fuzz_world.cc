@@ -168,7 +168,7 @@ Task<> FuzzWorld::serve(FuzzWorld* self, FuzzServed* served, int fd) {
   served->wire = &wire;
   served->answers = &answers;
   if (served->tunnel) self->begin_answer(*served, http::Strict{});
-  Got got = Got::bytes;
+  Got& got = served->end;
   while (got == Got::bytes) {
     got = co_await wire.more();
     served->got += std::exchange(wire.in, {});
@@ -185,6 +185,7 @@ void FuzzWorld::begin_answer(FuzzServed& served, http::Strict request) {
   FuzzArrival& arrival = arrivals_.emplace_back();
   arrival.number = arrivals_.size() - 1;
   arrival.request = std::move(request);
+  arrival.served = &served;
   if (next_answer_ < script_.answers.size()) {
     arrival.answer = script_.answers[next_answer_++];
   } else {
@@ -288,6 +289,7 @@ Task<> FuzzWorld::run_client(FuzzWorld* self, FuzzClient* client) {
       if (!co_await wire.send(bytes)) break;
     } else {
       client->left = step.kind == FuzzStep::Kind::reset;
+      client->ended = !client->left;
       if (client->left) wire.stream.cancel(kOver);
       if (!client->left) wire.stream.shutdown_write();
       break;

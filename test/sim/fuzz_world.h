@@ -42,9 +42,12 @@ struct FuzzClient {
   bool connected = false;
   std::string sent;
   std::string got;
-  bool left = false;  ///< broke its connection
+  bool ended = false;  ///< its direction
+  bool left = false;   ///< broke its connection
   Got end = Got::bytes;
 };
+
+struct FuzzServed;
 
 /// A request that has reached the server, or a session.
 struct FuzzArrival {
@@ -56,6 +59,7 @@ struct FuzzArrival {
   bool done = false;    ///< with all steps of the answer
   bool ended = false;   ///< the server has ended its direction behind the answer
   bool failed = false;  ///< the proxy did not take all of it
+  const FuzzServed* served = nullptr;
 };
 
 /// A connection to the server.
@@ -68,6 +72,7 @@ struct FuzzServed {
   bool tunnel = false;
   bool over = false;  ///< nothing more is answered
   bool reset = false;
+  Got end = Got::bytes;
   Wire* wire = nullptr;
   Scope* answers = nullptr;
 };
