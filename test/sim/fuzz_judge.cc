@@ -47,6 +47,7 @@ AllAsked read_requests(std::string_view bytes) {
   while (!bytes.empty()) {
     if (bytes.starts_with("\r\n")) {  // RFC 9112 section 2.2
       bytes.remove_prefix(2);
+      if (bytes.empty()) all.rest = Rest::cut_head;
       continue;
     }
     const Strict request = http::read_strict(bytes, Strict::Kind::request);
@@ -195,13 +196,10 @@ class FuzzJudge {
                               rest.substr(0, 200));
       }
       FuzzResponse response = read_response(rest, known ? asked[i].answer : Strict::Kind::response);
-      if (!known) {
-        // What it answers, only the server knows.
-        const FuzzArrival* arrival = arrival_of(response.tag);
-        if (arrival == nullptr) return;
-        if (arrival->request.method() == "HEAD") {
-          response = read_response(rest, Strict::Kind::response_to_head);
-        }
+      // To the strict reader, that is; then only the server knows what is answered.
+      const FuzzArrival* arrival = known ? nullptr : arrival_of(response.tag);
+      if (arrival != nullptr && arrival->request.method() == "HEAD") {
+        response = read_response(rest, Strict::Kind::response_to_head);
       }
       const Strict& message = response.message;
       if (message.bad()) {
@@ -211,12 +209,12 @@ class FuzzJudge {
       if (message.head != Strict::State::whole) return;
       judge_response(client, response, known ? &asked[i] : nullptr);
       if (message.status() == 101) {
-        const FuzzArrival* arrival = arrival_of(response.tag);
+        arrival = arrival_of(response.tag);
         if (arrival == nullptr || !known) return;
         return judge_tunnel(client, std::string_view(client.sent).substr(asked[i].end),
                             rest.substr(response.at + message.size), *arrival);
       }
-      if (!message.whole()) return;
+      if (!message.whole() || (!known && arrival == nullptr)) return;
       rest.remove_prefix(response.at + message.size);
       if (connection_has(message, "close") && !rest.empty()) {
         world_.violate("client {} got bytes behind the last response", client.index);
