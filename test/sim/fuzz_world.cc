@@ -219,8 +219,9 @@ void FuzzWorld::proceed(FuzzServed& served) {
     if (whole && std::exchange(served.pending, false)) {
       served.answers->spawn(&FuzzWorld::answer, this, &served, &arrival);
     }
-    // The answer may have ended within, and have gone on to the next request.
-    if (!whole || !arrival.done || served.arrivals.back() != &arrival || !served.current) return;
+    // The answer may have ended within, and have gone on to the next request or into a tunnel.
+    const bool same = served.arrivals.back() == &arrival && served.current && !served.tunnel;
+    if (!whole || !arrival.done || !same) return;
     served.at += arrival.request.size;
     served.current = false;
   }
