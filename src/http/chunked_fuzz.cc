@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chunked bodies: whether a body ends, what it holds and where, must not depend on the cut.
+// Chunked bodies: whether a body ends, what it holds and where, must not depend on the cut, and
+// must be what the strict reader finds where it finds a body.
 #include <algorithm>
 
 #include "base/assert.h"
 #include "http/chunked.h"
 #include "http/head_for_test.h"
+#include "http/strict_for_test.h"
 
 using namespace weir;
 using namespace weir::http;
@@ -31,6 +33,22 @@ std::string outcome(std::string_view bytes, const std::vector<std::size_t>& size
   return payload + " more";
 }
 
+void check_meaning(std::string_view bytes, const std::string& whole) {
+  Strict body;
+  strict::chunks(bytes, body);
+  if (body.body == Strict::State::bad) {
+    WEIR_ASSERT(whole == "malformed" || body.why == strict::kExtension);
+    return;
+  }
+  const std::string end = std::to_string(body.size);
+  const bool refused = whole == "malformed";  // a limit on sizes or trailers
+  if (body.whole()) {
+    WEIR_ASSERT(refused || (whole.starts_with(body.payload + '|') && whole.ends_with(end)));
+  } else {
+    WEIR_ASSERT(refused || whole == body.payload + " more");
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -39,6 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string whole = outcome(bytes, {bytes.size()});
   const std::size_t cut = std::min<std::size_t>(data[0] * 2u, bytes.size());
   WEIR_ASSERT(outcome(bytes, {cut, bytes.size() - cut}) == whole);
+  check_meaning(bytes, whole);
   WEIR_ASSERT(outcome(bytes, std::vector<std::size_t>(bytes.size(), 1)) == whole);
   return 0;
 }

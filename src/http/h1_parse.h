@@ -20,10 +20,11 @@ inline constexpr std::size_t kMethodSizeMax = 32;
 /// bad_transfer_encoding, unsupported_coding, unsupported_version, unsupported_method,
 /// target_too_long, head_too_large, bad_target, expectation_failed). `scanned` is where an earlier
 /// call with fewer bytes stopped looking for the end; start with 0 and pass it again, so that a
-/// head that trickles in byte by byte costs linear time. Errors in the first line are reported as
-/// soon as they can be seen, not only at the end of the head; errors of a field line when that line
-/// is complete; those of several fields together (Host, Content-Length, their number …) at the end
-/// of the head. The outcome does not depend on how the bytes were cut.
+/// head that trickles in byte by byte costs linear time; what `head` holds when more bytes are
+/// needed, or after an error, may then look into the bytes of an earlier call. Errors in the first
+/// line are reported as soon as they can be seen, not only at the end of the head; errors of a
+/// field line when that line is complete; those of several fields together (Host, Content-Length,
+/// their number …) at the end of the head. The outcome does not depend on how the bytes were cut.
 ///
 /// Targets: visible ASCII without '#'. Escapes are not checked, since browsers send a lone '%',
 /// except that "%00" in a path is refused: it ends the name early for servers that decode to C

@@ -20,8 +20,7 @@ H1Client::~H1Client() {
   // Of an HTTP message the framing tells that it is cut; of a tunnel only a reset does.
   // A server that was offered one may have begun it without our having seen its answer. What the
   // server does not take would stay in the kernel long after an orderly close.
-  const bool cut =
-      stalled_ || (tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_);
+  const bool cut = stalled_ || (tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_);
   stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }
 

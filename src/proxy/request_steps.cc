@@ -150,7 +150,8 @@ std::string_view rewritten_target(const http::RequestHead& head, const config::P
   if (!path.starts_with('/')) return path;  // OPTIONS *, also when it came in absolute-form
   // What is rewritten is the path that was matched, however the client spelt it.
   std::string space;
-  const bool rewrites = !rewrite.strip_prefix.empty() || rewrite.regex != nullptr;
+  const bool rewrites = !rewrite.strip_prefix.empty() || rewrite.regex != nullptr ||
+                        !rewrite.add_prefix.empty();  // "/.." would lead out of it
   if (rewrites) path = http::normalize_path(path, space);
   if (!rewrite.strip_prefix.empty() && has_prefix(path, rewrite.strip_prefix)) {
     path.remove_prefix(rewrite.strip_prefix.size());
@@ -210,7 +211,7 @@ RequestId choose_request_id(const http::RequestHead& head, const ClientFacts& cl
 
 std::string_view redirect_target(std::string_view to, const http::RequestHead& head,
                                  std::string_view scheme, Arena& arena) {
-  const bool begins_with_path = to.starts_with("{path}") || to.starts_with("{uri}");
+  const std::string_view rule = to;
   std::string text;
   while (!to.empty()) {
     const std::size_t open = to.find('{');
@@ -237,8 +238,11 @@ std::string_view redirect_target(std::string_view to, const http::RequestHead& h
     }
     to.remove_prefix(close + 1);
   }
-  // "//name" and, to browsers, "/\name" are another host: of the client's choice.
-  while (begins_with_path && (text.starts_with("//") || text.starts_with("/\\"))) text.erase(1, 1);
+  // RFC 3986 section 4.2: two slashes begin the name of a host, which is not the client's to
+  // choose; to browsers a backslash is a slash.
+  while (!rule.starts_with("//") && (text.starts_with("//") || text.starts_with("/\\"))) {
+    text.erase(1, 1);
+  }
   return arena.copy(text);
 }
 

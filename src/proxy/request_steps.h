@@ -40,7 +40,8 @@ struct RequestId {
 RequestId choose_request_id(const http::RequestHead& head, const ClientFacts& client,
                             const config::Config& config, Random& random, Arena& arena);
 
-/// `to` with {scheme}, {host}, {path}, {query} and {uri} filled in from the request.
+/// `to` with {scheme}, {host}, {path}, {query} and {uri} filled in from the request. What the
+/// client chose does not make a path the name of a host ("//evil" becomes "/evil").
 std::string_view redirect_target(std::string_view to, const http::RequestHead& head,
                                  std::string_view scheme, Arena& arena);
 

@@ -216,6 +216,10 @@ TEST(RequestSteps, Targets) {
            {kStrip, "/z/../api/x%2fy?a=%2e", "/x%2Fy?a=%2e"},
            {kAdd, "/x?y=1", "/v2/x?y=1"},
            {kAdd, "/", "/v2/"},
+           // Nobody gets out of the prefix.
+           {kAdd, "/../x?../y", "/v2/x?../y"},
+           {kAdd, "/%2e%2E/..%2f/x", "/v2/..%2F/x"},
+           {kAdd, "/a/./x", "/v2/a/x"},
            {kBoth, "/api/x?", "/v2/x?"},
            {kBoth, "/api", "/v2/"},
            {kRegex, "/old/a/b?q=/old/c", "/new/a/b?q=/old/c"},
@@ -279,6 +283,14 @@ TEST(RedirectTarget, FillsInItsPlaceholders) {
   EXPECT_EQ(of("/x?{query}", bare.head), "/x?");
   EXPECT_EQ(of("{path}{path}", bare.head), "/a/a");
   EXPECT_EQ(of("/fixed", bare.head), "/fixed");
+  // A path is not the name of a host.
+  const TestRequest evil(TestRequest::lines("GET //evil.test/../../a", "Host: h"));
+  const TestRequest slash(TestRequest::lines("GET /\\evil.test/../a?/evil.test", "Host: h"));
+  EXPECT_EQ(of("{uri}", evil.head), "/evil.test/../../a");
+  EXPECT_EQ(of("{path}", slash.head), "/evil.test/../a");
+  EXPECT_EQ(of("/{query}", slash.head), "/evil.test");
+  EXPECT_EQ(of("//cdn.test{path}", evil.head), "//cdn.test//evil.test/../../a");
+  EXPECT_EQ(of("https://x{path}", evil.head), "https://x//evil.test/../../a");
   EXPECT_EQ(of("/{unknown}/{path", bare.head), "/{unknown}/{path");
   EXPECT_EQ(of("", bare.head), "");
 }
