@@ -78,7 +78,7 @@ Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
     const Result<std::size_t> size =
         http::parse_request_head(input_.view(), limits, scanned, request_->head);
     if (!size) {
-      co_await refuse(size.error().cause, begun);
+      co_await refuse_head(size.error().cause, limits, begun);
       co_return Next::end;
     }
     if (*size > 0) {
@@ -90,12 +90,21 @@ Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
     Result<bool> more = co_await input_.more_behind(limits.head_size + kWindowHead, stall);
     if (more && *more) continue;
     if (!more && more.error().code == Code::timed_out) {
-      co_await refuse(Cause::client_head_timeout, begun);
+      co_await refuse_head(Cause::client_head_timeout, limits, begun);
     } else if (!more && more.error().code == Code::no_memory) {
-      co_await refuse(Cause::overload_memory, begun);
+      co_await refuse_head(Cause::overload_memory, limits, begun);
     }
     co_return Next::end;
   }
+}
+
+Task<> H1Server::refuse_head(Cause cause, const http::HeadLimits& limits, Instant begun) {
+  // What an earlier look at fewer bytes left in the head points into a buffer that may be gone.
+  request_->head = {};
+  std::size_t scanned = 0;
+  ignore(http::parse_request_head(input_.view(), limits, scanned, request_->head),
+         "what can be told of it is logged");
+  co_await refuse(cause, begun);
 }
 
 Task<> H1Server::handle_request(Instant begun) {

@@ -96,6 +96,7 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   Task<> handle_request(Instant begun);
   Task<Next> end_request();
   Task<> refuse(Cause cause, Instant begun);
+  Task<> refuse_head(Cause cause, const http::HeadLimits& limits, Instant begun);
   Task<> linger();
   void input_arrived() override;
   void on_timer();
