@@ -142,8 +142,11 @@ Task<Result<void>> Exchange::read_response_head() {
       if (!head_.upgrade.empty()) break;
       co_return fail(Cause::upstream_bad_response, "unasked 101");
     }
-    // A client that cannot be told goes on waiting, as it would have.
-    ignore(co_await responder_.inform(response_), "a client that left is noticed elsewhere");
+    // Perhaps a part of it went: nothing may follow.
+    if (Result<void> told = co_await responder_.inform(response_); !told) {
+      lease_fault_ = LeaseFault::server;
+      co_return fail(client_fault(told.error()));
+    }
     if (aborted_.where != nullptr) co_return fail(aborted_);
   }
   route_->upstream->worked(*endpoint_);
