@@ -37,7 +37,12 @@ void H1Client::start(const http::RequestHead& head, std::string_view target,
   }
   http::Framing framing;
   framing.body = head.body;
-  if (upgrade) framing.upgrade = head.upgrade;
+  // Until the server has answered it may take our end for that of a tunnel.
+  tunnel_ = upgrade;
+  if (upgrade) {
+    framing.upgrade = head.upgrade;
+    reader_.begin(http::BodyLength::until_close(), {}, Millis(0));
+  }
   http::encode_request(head_text_, head, target, edits, framing);
   writer_.begin(head.body, upstream_.timeouts().upstream_write);
 }
