@@ -8,15 +8,11 @@
 namespace weir::io {
 namespace {
 
-// Memory that is kept hides who still looks at it from AddressSanitizer.
-#if defined(__has_feature)
+// With AddressSanitizer every chunk is memory of its own, so that a late use of it is seen.
 #if __has_feature(address_sanitizer)
-constexpr std::size_t kKeptMax = 0;
+constexpr bool kKeepMemory = false;
 #else
-constexpr std::size_t kKeptMax = kFreeChunkBytesMax;
-#endif
-#else
-constexpr std::size_t kKeptMax = kFreeChunkBytesMax;
+constexpr bool kKeepMemory = true;
 #endif
 
 }  // namespace
@@ -122,7 +118,7 @@ Chunk ChunkPool::into_chunk(char* block, std::size_t size) {
 
 void ChunkPool::keep_memory(char* data, std::size_t size_class) {
   const std::size_t bytes = class_bytes(size_class);
-  if (kept_ + bytes <= kKeptMax) {
+  if (kKeepMemory && kept_ + bytes <= kFreeChunkBytesMax) {
     auto* head = reinterpret_cast<FreeChunk*>(data);
     head->next = free_[size_class];
     free_[size_class] = head;

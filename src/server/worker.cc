@@ -96,7 +96,8 @@ void Worker::run() {
   end();
 }
 
-void Worker::begin() {
+void Worker::begin(std::vector<Worker*> all) {
+  if (!all.empty()) all_ = std::move(all);
   loop_.end_of_turn = [](void* self) {
     auto* worker = static_cast<Worker*>(self);
     worker->metrics_.buffer_bytes.set(worker->loop_.chunks.used());
@@ -255,15 +256,14 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
       adopt(fd, peer, listener.id, Admit::turn_away);
     } else {
       metrics_.causes[static_cast<std::size_t>(Cause::overload_connections)].add();
-      io::close_descriptor(fd);
+      loop_.io().discard(fd);
     }
     return;
   }
   Worker& target = least_loaded();
-  if (&target == this) {
+  if (&target == this || !target.expect_connection()) {
     adopt(fd, peer, listener.id, Admit::yes);
   } else {
-    target.incoming_.fetch_add(1, std::memory_order_relaxed);
     target.loop().post([&target, fd, peer, id = listener.id] {
       target.incoming_.fetch_sub(1, std::memory_order_relaxed);
       target.adopt(fd, peer, id, Admit::yes);
@@ -279,6 +279,15 @@ bool Worker::make_room() {
   return shed_idle(connections_);
 }
 
+// In this order, and the other way round in stop_when_empty(): whichever comes first, either the
+// connection is kept by who accepted it or it is waited for.
+bool Worker::expect_connection() {
+  incoming_.fetch_add(1);
+  if (!leaving_.load()) return true;
+  incoming_.fetch_sub(1);
+  return false;
+}
+
 Worker& Worker::least_loaded() {
   Worker* least = this;
   if (draining_) return *this;  // another one may have ended already
@@ -291,7 +300,7 @@ Worker& Worker::least_loaded() {
 void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
   const auto found = listeners_.find(id);
   if (found == listeners_.end()) {  // closed since two reloads
-    io::close_descriptor(fd);
+    loop_.io().discard(fd);
     return;
   }
   const Listener& listener = *found->second;
@@ -321,6 +330,7 @@ void Worker::close_listener(Listener& listener) {
 
 void Worker::drain() {
   draining_ = true;
+  leaving_.store(true);
   context_->draining = true;
   for (auto& [id, listener] : listeners_) close_listener(*listener);
   connections_.for_each([](proxy::Connection& connection) { connection.drain(); });
@@ -330,7 +340,7 @@ void Worker::drain() {
 
 Task<> Worker::stop_when_empty(Worker* self) {
   // This coroutine is the last one in the scope.
-  while (self->scope_->running() > 1) {
+  while (self->scope_->running() > 1 || self->incoming_.load() > 0) {
     co_await io::sleep_until(self->loop_, self->loop_.now() + Millis(10));
   }
   self->loop_.stop();

@@ -73,8 +73,9 @@ class Worker {
   void join();
   /// Runs the loop on the calling thread instead, until it is stopped: the control thread's worker.
   void run();
-  /// What run() does before and after its loop, for whoever turns the loop by other means.
-  void begin();
+  /// What run() does before and after its loop, for whoever turns the loop by other means. `all`:
+  /// as of start(); empty: those that start() was given, or this one alone.
+  void begin(std::vector<Worker*> all = {});
   void end();
   io::Loop& loop() { return loop_; }
   /// Its connections, with those that were handed to it and that it has not taken yet.
@@ -118,6 +119,9 @@ class Worker {
   static Task<> stop_when_empty(Worker* self);
   static Task<> relieve_memory(Worker* self);
   void accepted(int fd, const io::Peer& peer, Listener& listener);
+  /// Announces a connection from another worker; false: this one is about to end and takes none.
+  /// Any thread.
+  bool expect_connection();
   Worker& least_loaded();
   bool make_room();
   Listener& know_listener(int id, const Service& service);
@@ -138,6 +142,7 @@ class Worker {
   std::thread thread_;
   std::uint64_t connections_max_ = 0;
   std::atomic<std::uint64_t> incoming_{0};
+  std::atomic<bool> leaving_{false};
   bool draining_ = false;
   bool relieving_ = false;  // relieve_memory() runs
   RateLimit memory_complaint_;
