@@ -312,6 +312,7 @@ Task<Result<void>> H1Request::inform(const http::ResponseHead& response) {
   const std::array<Bytes, 4> pieces = {text};
   const Millis stall = context_.snapshot->config().timeouts.client_write;
   Result<void> sent = co_await stream_.send(pieces, stall);
+  if (!sent) started_ = true;  // a part of it may have left: nothing can follow
   context_.texts.give(std::move(text));
   co_return sent;
 }
