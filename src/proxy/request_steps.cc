@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "http/h1_parse.h"
 #include "http/uri.h"
 
 namespace weir::proxy {
@@ -101,6 +102,12 @@ std::string_view joined_values(const http::FieldList& fields, http::FieldId id, 
   return all;
 }
 
+// There is such a field, and Connection does not take it away: then ours would be missing.
+bool passes(const http::RequestHead& head, http::FieldId id) {
+  const http::Field* field = head.fields.find(id);
+  return field != nullptr && !http::connection_lists(head.fields, field->name);
+}
+
 void forwarded_edits(const http::RequestHead& head, const ClientFacts& client, bool trust,
                      Edits& edits, Arena& arena) {
   using Id = http::FieldId;
@@ -111,7 +118,7 @@ void forwarded_edits(const http::RequestHead& head, const ClientFacts& client, b
         chain.empty() ? client.peer_text : arena.join({chain, ", ", client.peer_text});
     edits.add(Kind::set, "X-Forwarded-For", value, Id::x_forwarded_for);
   }
-  const auto keep = [&](Id id) { return trust && head.fields.find(id) != nullptr; };
+  const auto keep = [&](Id id) { return trust && passes(head, id); };
   if (!keep(Id::x_forwarded_proto)) {
     edits.add(Kind::set, "X-Forwarded-Proto", client.scheme, Id::x_forwarded_proto);
   }
@@ -203,7 +210,8 @@ RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts&
 RequestId choose_request_id(const http::RequestHead& head, const ClientFacts& client,
                             const config::Config& config, Random& random, Arena& arena) {
   const http::Field* given = head.fields.find(http::FieldId::x_request_id);
-  if (given != nullptr && !given->value.empty() && trusted(client.peer, config)) {
+  if (given != nullptr && !given->value.empty() && trusted(client.peer, config) &&
+      passes(head, http::FieldId::x_request_id)) {
     return {given->value, false};
   }
   return {make_request_id(random, arena), true};

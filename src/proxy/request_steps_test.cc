@@ -147,6 +147,16 @@ TEST(RequestSteps, WhatATrustedPeerClaimsIsKept) {
   EXPECT_EQ(s.steps.request_id, "abc");
 }
 
+TEST(RequestSteps, ATrustedPeerCannotHideWhatIsSet) {
+  const Stepped s(kRoute, "unix", "GET /",
+                  "Host: h\nX-Forwarded-Proto: https\nX-Forwarded-Host: b\nX-Request-Id: mine\n"
+                  "Connection: X-Forwarded-Proto, x-forwarded-host, X-Request-Id");
+  EXPECT_EQ(s.field("X-Forwarded-Proto"), "http");
+  EXPECT_EQ(s.field("X-Forwarded-Host"), "h");
+  EXPECT_EQ(s.field("X-Request-Id"), s.steps.request_id);
+  EXPECT_NE(s.field("X-Request-Id"), "mine");
+}
+
 TEST(RequestSteps, WithoutAHostNoneIsClaimed) {
   const Stepped s(kRoute, "192.0.2.1", "GET / HTTP/1.0", "X-Forwarded-Host: evil");
   EXPECT_EQ(s.field("X-Forwarded-Host"), "-");

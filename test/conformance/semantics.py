@@ -96,6 +96,35 @@ FORWARDED = [
       "Transfer_Encoding", "Transfer.Encoding", "HTTP2_Settings", "Proxy_Connection",
       "Proxy_Authorization", "Keep_Alive")]
 
+TRUSTED = [
+    ("7239 4", "the chain of a trusted proxy goes on", get("X-Forwarded-For: 1.2.3.4"),
+     forwarded({"x-forwarded-for": "1.2.3.4, 127.0.0.1"})),
+    ("7239 4", "of several fields, too", get("X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: a"),
+     forwarded({"x-forwarded-for": "1.2.3.4, a, 127.0.0.1"})),
+    ("7239 4", "its other fields are believed",
+     get("X-Forwarded-Proto: https", "X-Forwarded-Host: a.test", "X-Request-Id: mine",
+         "Forwarded: for=1.2.3.4"),
+     forwarded({"x-forwarded-proto": "https", "x-forwarded-host": "a.test", "x-request-id": "mine",
+                "forwarded": "for=1.2.3.4"})),
+    ("7239 4", "what it does not say is said", get(),
+     forwarded({"x-forwarded-proto": "http", "x-forwarded-host": "weir.test"})),
+    ("3875 4.1.18", "doubles are dropped all the same",
+     get("X_Forwarded_For: 6.6.6.6", "X_Forwarded_Proto: https", "X_Request_Id: mine"),
+     forwarded({"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http"},
+               without=["x_forwarded_for", "x_forwarded_proto", "x_request_id"])),
+    ("9110 7.6.1", "Connection cannot remove X-Forwarded-For",
+     get("Connection: X-Forwarded-For", "X-Forwarded-For: 1.2.3.4"),
+     matches("x-forwarded-for", ".*127.0.0.1")),
+    ("9110 7.6.1", "nor X-Forwarded-Proto",
+     get("Connection: X-Forwarded-Proto", "X-Forwarded-Proto: https"),
+     forwarded({"x-forwarded-proto": "http"})),
+    ("9110 7.6.1", "nor X-Forwarded-Host",
+     get("Connection: X-Forwarded-Host", "X-Forwarded-Host: a.test"),
+     forwarded({"x-forwarded-host": "weir.test"})),
+    ("9110 7.6.1", "nor X-Request-Id", get("Connection: X-Request-Id", "X-Request-Id: mine"),
+     matches("x-request-id", "[0-9a-f]{32}")),
+]
+
 STATUS = [("9110 15", f"{status} passes", ok(status=status), got(status, body=b"hello"),
            server_kept, stays)
           for status in (200, 201, 202, 203, 206, 207, 226, 299, 300, 301, 302, 303, 305, 307, 308,
@@ -196,6 +225,13 @@ RESPONSES = [
 def matches_back(seen, name, start):
     value = ", ".join(seen.response.fields.all(name))
     assert value.startswith(start), (name, value)
+
+
+class Trusted(Table):
+    settings = {"trusted_proxies": ["127.0.0.0/8"]}
+
+    def test_forwarded(self):
+        self.play_all(TRUSTED, "requests")
 
 
 class Semantics(Table):
