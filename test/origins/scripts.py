@@ -63,12 +63,13 @@ def send_body(x, data, framing, size, version, trailers, lines=()):
         x.close()
 
 
-def raw(data, then="keep"):
-    """Reads the request, sends exactly `data`, then keeps the connection, or ends it by "fin" or
-    "rst"."""
+def raw(data, then="keep", piece=None):
+    """Reads the request, sends exactly `data`, whole or in pieces of that size, then keeps the
+    connection, or ends it by "fin" or "rst"."""
     def script(x):
         x.body()
-        x.send(data)
+        for at in range(0, len(data), piece or len(data) or 1):
+            x.send(data[at:at + (piece or len(data))])
         end(x, then)
     return script
 
