@@ -50,7 +50,8 @@ Result<std::size_t> read_request_line(Bytes bytes, std::size_t begin, std::size_
                                       const HeadLimits& limits, RequestHead& head) {
   std::size_t at = begin;
   while (at < bytes.size() && is(bytes[at], kToken)) ++at;
-  if (at - begin > kMethodSizeMax) return fail(Cause::bad_request_line, "method");
+  // RFC 9112 section 3: longer than any that is known.
+  if (at - begin > kMethodSizeMax) return fail(Cause::unsupported_method, "method");
   if (at == bytes.size()) return kIncomplete;
   if (at == begin || bytes[at] != ' ') return fail(Cause::bad_request_line, "method");
   head.method_name = bytes.substr(begin, at - begin);

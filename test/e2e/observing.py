@@ -63,6 +63,20 @@ class AccessLog(Case):
                 client = self.client(weir)
         self.assertEqual(len(weir.logged(5)), 5)
 
+    def test_what_is_known_of_a_refused_request(self):
+        _, weir = self.proxied()
+        client = self.client(weir)
+        client.send(b"HEAD /p HTTP/1.1\r\nHost: a.example\r\nUser-Agent: me\r\nReferer: r\r\nX A: b"
+                    b"\r\n\r\n")
+        response = client.response("HEAD")
+        self.claim_refused(response, 400, "bad_header")
+        self.assertTrue(client.closed(), "nothing behind the head")
+        entry = weir.logged(1)[0]
+        self.assertEqual([entry[name] for name in ("method", "path", "status", "user_agent",
+                                                   "referer", "bytes_sent")],
+                         ["HEAD", "/p", 400, "me", "r", 0])
+        self.assertRegex(entry["request_id"], "^[0-9a-f]{32}$")
+
     def test_combined(self):
         _, weir = self.proxied(access_log={"format": "combined",
                                            "to": str(self.directory / "access.log")})
