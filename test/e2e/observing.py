@@ -77,6 +77,18 @@ class AccessLog(Case):
                          ["HEAD", "/p", 400, "me", "r", 0])
         self.assertRegex(entry["request_id"], "^[0-9a-f]{32}$")
 
+    def test_what_is_known_of_a_head_that_does_not_end(self):
+        """What was read of it first stands where the buffer was before it grew."""
+        _, weir = self.proxied(timeouts={"client_head": "500ms"})
+        client = self.client(weir)
+        client.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nUser-Agent: me\r\n")
+        for number in range(40):
+            client.send(b"X-%d: " % number + b"x" * 500 + b"\r\n")
+        self.claim_refused(client.response("POST"), 408, "client_head_timeout")
+        entry = weir.logged(1)[0]
+        self.assertEqual((entry["method"], entry["path"], entry["user_agent"]),
+                         ("POST", "/slow", "me"))
+
     def test_combined(self):
         _, weir = self.proxied(access_log={"format": "combined",
                                            "to": str(self.directory / "access.log")})
