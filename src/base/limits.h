@@ -8,7 +8,8 @@
 //     client head 64 KiB + one chunk of kWindowMax per direction + one pipelined read of 4 KiB,
 // and with splice one pipe of kSplicePipeSize per direction, of which a worker keeps
 // kSplicePipesMax. An idle connection holds none. Above kBudgetTight of its budget a worker gives
-// no chunk larger than kWindowTight; above the budget reads pause until chunks come back.
+// no chunk larger than kWindowTight; above the budget reads pause until chunks come back, and peers
+// that take nothing of what waits for them are shed.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +31,11 @@ inline constexpr std::size_t kWindowTight = 16_KiB;  ///< when the budget is tig
 inline constexpr std::size_t kWindowMax = 256_KiB;
 inline constexpr std::size_t kBudgetTightPercent = 75;
 inline constexpr std::size_t kFreeChunkBytesMax = 1_MiB;  ///< kept per worker for the next stream
+
+// While receives wait for memory, ten times in a second: how many stalled connections are shed, and
+// how long a peer may take nothing before it can be one of them.
+inline constexpr std::size_t kStalledShed = 32;
+inline constexpr int kStallShedMillis = 1'000;
 
 // Splice.
 inline constexpr std::size_t kSpliceAfter = 512_KiB;  ///< bytes that a body moved before it is bulk

@@ -84,6 +84,8 @@ class ChunkPool {
 
   [[nodiscard]] bool has_room(std::size_t bytes) const { return used_ + bytes <= budget_; }
 
+  /// Somebody waits for memory.
+  [[nodiscard]] bool starved() const { return !waiters_.empty(); }
   /// Queues `waiter` until memory comes back.
   void wait(ChunkWaiter& waiter) { waiters_.push_back(waiter); }
   /// Wakes the next waiter if there is memory for it. For a waiter that was woken and takes none.

@@ -333,6 +333,7 @@ void EpollIo::cancel_recv(Socket& base, Error why) {
   EpollSocket& socket = of(base);
   if (socket.reading == nullptr) return;
   Op& op = *std::exchange(socket.reading, nullptr);
+  if (socket.ChunkWaiter::linked() && why.code == Code::timed_out) why.code = Code::no_memory;
   stop_waiting_for_memory(socket);
   finish_failed(op, socket.reads, why);
   op.run = run_finish;

@@ -194,6 +194,7 @@ void RingIo::cancel_recv(Socket& base, Error why) {
   RingSocket& socket = of(base);
   if (socket.reading == nullptr || socket.read_done) return;
   Op& op = *std::exchange(socket.reading, nullptr);
+  if (socket.ChunkWaiter::linked() && why.code == Code::timed_out) why.code = Code::no_memory;
   switch (socket.reads) {
     case RingSocket::Reads::recv: static_cast<RecvOp&>(op).result = fail(why); break;
     case RingSocket::Reads::poll: static_cast<PollOp&>(op).result = fail(why); break;

@@ -93,6 +93,11 @@ void TcpStream::check_send(Instant now) {
   loop_->io().cancel_send(*socket_, Error{Code::timed_out, Cause::none, 0, "send"});
 }
 
+Micros TcpStream::send_stall() const {
+  if (socket_ == nullptr || loop_->io().unacknowledged(*socket_) == 0) return Micros(0);
+  return loop_->now() - socket_->sent_at;
+}
+
 void TcpStream::on_timer() {
   const Instant now = loop_->now();
   // A deadline whose operation is complete is left standing: cancelling nothing has no effect, and

@@ -26,6 +26,10 @@ class TcpStream final : public Stream, private Timer {
   void close(Close how) override;
   Socket* plain_socket() override { return socket_; }
 
+  /// How long nothing has left of the bytes that wait for the peer; zero when none wait. Costs a
+  /// system call.
+  [[nodiscard]] Micros send_stall() const;
+
   /// `co_await stream.readable(stall)`, for splice. Result<void>.
   auto readable(Millis stall) { return Poll(*this, stall, Direction::read); }
   auto writable(Millis stall) { return Poll(*this, stall, Direction::write); }

@@ -8,6 +8,7 @@
 #include "async/task.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "base/time.h"
 
 namespace weir::proxy {
 
@@ -22,6 +23,9 @@ class Connection : public ListNode<Connection>, public Pooled {
   virtual void abort(Error why) = 0;
   /// Waits for its next request: may be closed when descriptors or memory run out.
   [[nodiscard]] virtual bool idle() const = 0;
+  /// How long its client, or the server behind it, has taken nothing of the bytes that wait for it;
+  /// zero when none wait. Costs system calls.
+  [[nodiscard]] virtual Micros stall() const = 0;
 };
 
 }  // namespace weir::proxy

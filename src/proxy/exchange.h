@@ -49,6 +49,9 @@ class Exchange {
   /// Ends it early (the client left, the drain took too long): every wait completes, run() returns.
   void abort(Error why);
 
+  /// How long the server has taken nothing of the request's bytes that wait for it.
+  [[nodiscard]] Micros server_stall() const { return lease_ ? lease_->send_stall() : Micros(0); }
+
  private:
   static constexpr std::size_t kAttemptsMax = 4;
 

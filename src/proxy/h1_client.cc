@@ -19,7 +19,8 @@ H1Client::~H1Client() {
   upstream_.context().texts.give(std::move(head_text_));
   // Of an HTTP message the framing tells that it is cut; of a tunnel only a reset does.
   // A server that was offered one may have begun it without our having seen its answer.
-  const bool cut = tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_;
+  // What it does not take would stay in the kernel long after an orderly close.
+  const bool cut = stalled_ || (tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_);
   stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }
 
@@ -89,6 +90,11 @@ void H1Client::begin_tunnel(Activity& activity, Millis idle) {
   tunnel_ = true;
   reader_.begin_tunnel(activity, idle);
   writer_.begin_tunnel(activity, idle);
+}
+
+void H1Client::cancel(Error why) {
+  stalled_ |= why.cause == Cause::upstream_write_timeout || why.cause == Cause::overload_memory;
+  stream_.cancel(why);
 }
 
 bool H1Client::fit(Instant now) const {

@@ -51,8 +51,9 @@ class H1Client final : public ListNode<H1Client>,
   /// After 101: both directions are raw bytes from now on.
   void begin_tunnel(Activity& activity, Millis idle);
 
+  [[nodiscard]] Micros send_stall() const { return stream_.send_stall(); }
   /// Ends everything that waits here, with `why`.
-  void cancel(Error why) { stream_.cancel(why); }
+  void cancel(Error why);
 
   /// Used for an earlier request: it may turn out dead through nobody's fault.
   [[nodiscard]] bool reused() const { return requests_ > 1; }
@@ -87,6 +88,7 @@ class H1Client final : public ListNode<H1Client>,
   bool tunnel_ = false;
   bool offered_ = false;  // an upgrade, and the server has not answered
   bool last_ = false;     // the server was told that no other request follows
+  bool stalled_ = false;  // ended because the server takes nothing
 };
 
 /// The use of a connection for one exchange. Its end gives the connection back to the pool or
@@ -108,6 +110,7 @@ class UpstreamLease {
   void release(bool reusable);
   explicit operator bool() const { return client_ != nullptr; }
   H1Client* operator->() { return client_.get(); }
+  const H1Client* operator->() const { return client_.get(); }
   H1Client& operator*() { return *client_; }
 
  private:

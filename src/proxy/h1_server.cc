@@ -261,6 +261,11 @@ void H1Server::abort(Error why) {
   stream_.cancel(why);
 }
 
+Micros H1Server::stall() const {
+  if (exchange_ == nullptr || aborted_) return Micros(0);
+  return std::max(stream_.send_stall(), exchange_->server_stall());
+}
+
 void H1Server::drain() {
   draining_ = true;
   if (request_ != nullptr) {
@@ -343,6 +348,7 @@ void H1Request::start_tunnel(const http::ResponseHead& response,
 
 void H1Request::abort(Error why) {
   broken_ = true;
+  stalled_ = why.cause == Cause::client_write_timeout || why.cause == Cause::overload_memory;
   keep_alive_ = false;
   stream_.cancel(why);
 }

@@ -54,8 +54,8 @@ class H1Request final : public Responder, public Pooled {
   [[nodiscard]] bool reusable() const { return writer.complete() && keep_alive_ && !broken_; }
   [[nodiscard]] bool broken() const { return broken_; }
   /// An aborted message whose end is the connection's end can only be told from a whole one by a
-  /// reset.
-  [[nodiscard]] bool needs_reset() const { return broken_ && until_close_; }
+  /// reset. And what a client does not take would stay in the kernel long after an orderly close.
+  [[nodiscard]] bool needs_reset() const { return broken_ && (until_close_ || stalled_); }
   void refuse_reuse() { keep_alive_ = false; }
 
   http::RequestHead head;
@@ -71,6 +71,7 @@ class H1Request final : public Responder, public Pooled {
   bool started_ = false;
   bool keep_alive_ = true;
   bool broken_ = false;
+  bool stalled_ = false;  // because the client takes nothing
   bool until_close_ = false;
   bool continued_ = false;  // 100 was sent
 };
@@ -85,6 +86,7 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   void drain() override;
   void abort(Error why) override;
   [[nodiscard]] bool idle() const override { return request_ == nullptr && !aborted_; }
+  [[nodiscard]] Micros stall() const override;
   /// Before serve(): answers the first request with this cause instead, and ends.
   void turn_away(Cause cause) { turned_away_ = cause; }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/tcp_session.h"
 
+#include <algorithm>
 #include <array>
 
 #include "proxy/observe.h"
@@ -128,6 +129,11 @@ void TcpSession::abort(Error why) {
   if (aborted_.where == nullptr) aborted_.where = "abort";
   connecting_.cancel(aborted_);
   if (server_ != nullptr) end(why);
+}
+
+Micros TcpSession::stall() const {
+  if (cause_ != Cause::none || server_ == nullptr) return Micros(0);
+  return std::max(client_.stream.send_stall(), server_->stream.send_stall());
 }
 
 void TcpSession::log() {

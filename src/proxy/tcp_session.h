@@ -26,6 +26,7 @@ class TcpSession final : public Connection {
   void drain() override {}  // it ends when its peers end it, or when the drain's time is over
   void abort(Error why) override;
   [[nodiscard]] bool idle() const override { return false; }
+  [[nodiscard]] Micros stall() const override;
 
  private:
   /// One end: a stream with a reader and a writer of its raw bytes.

@@ -11,6 +11,7 @@
 #include "proxy/tcp_session.h"
 #include "server/diagnostics.h"
 #include "server/metrics_registry.h"
+#include "server/shedding.h"
 
 namespace weir::server {
 namespace {
@@ -18,9 +19,9 @@ namespace {
 // A worker keeps a connection that it has accepted unless another one is clearly less busy.
 constexpr std::uint64_t kHandOffAhead = 2;
 constexpr Millis kAcceptPause{100};
+constexpr Millis kRelievePause{100};
 // Beyond limits.connections so many are told so with a response; further ones are closed.
 constexpr std::uint64_t kTurnedAwayMax = 64;
-constexpr Error kShed{Code::no_descriptors, Cause::overload_connections, 0, "shed"};
 constexpr Error kStopped{Code::cancelled, Cause::cancelled, 0, "stop"};
 
 std::uint64_t random_seed() {
@@ -99,6 +100,10 @@ void Worker::begin() {
   loop_.end_of_turn = [](void* self) {
     auto* worker = static_cast<Worker*>(self);
     worker->metrics_.buffer_bytes.set(worker->loop_.chunks.used());
+    if (worker->loop_.chunks.starved() && !worker->relieving_) {
+      worker->relieving_ = true;
+      worker->scope_->spawn(&Worker::relieve_memory, worker);
+    }
     if (worker->on_turn) worker->on_turn();
   };
   loop_.end_of_turn_context = this;
@@ -218,7 +223,7 @@ Task<> Worker::accept_loop(Worker* self, Listener* listener) {
       // Out of descriptors or memory: make room and look again a little later.
       log_warn_limited(complaint, self->loop_.now(), "cannot accept: {}; closing idle connections",
                        name(accept.result.error().code));
-      self->shed_idle();
+      shed_idle(self->connections_);
       co_await io::sleep_until(self->loop_, self->loop_.now() + kAcceptPause);
     }
     if (++in_turn >= kAcceptsPerTurn) {
@@ -242,7 +247,7 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
   metrics_.connections_accepted.add();
   std::uint64_t total = 0;
   for (const Worker* worker : all_) total += worker->connections();
-  if (connections_max_ > 0 && total >= connections_max_ && !shed_idle()) {
+  if (connections_max_ > 0 && total >= connections_max_ && !shed_idle(connections_)) {
     metrics_.connections_refused.add();
     if (total < connections_max_ + kTurnedAwayMax && listener.service.kind == Service::Kind::http) {
       adopt(fd, peer, listener.id, Admit::turn_away);
@@ -271,17 +276,6 @@ Worker& Worker::least_loaded() {
     if (worker->connections() + kHandOffAhead <= least->connections()) least = worker;
   }
   return *least;
-}
-
-// Closes the idle connection that was accepted first. False: there is none.
-bool Worker::shed_idle() {
-  proxy::Connection* oldest = nullptr;
-  connections_.for_each([&](proxy::Connection& connection) {
-    if (oldest == nullptr && connection.idle()) oldest = &connection;
-  });
-  if (oldest == nullptr) return false;
-  oldest->abort(kShed);
-  return true;
 }
 
 void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
@@ -330,6 +324,21 @@ Task<> Worker::stop_when_empty(Worker* self) {
     co_await io::sleep_until(self->loop_, self->loop_.now() + Millis(10));
   }
   self->loop_.stop();
+}
+
+// While receives wait for memory: whoever holds it and takes nothing must not stop the others.
+Task<> Worker::relieve_memory(Worker* self) {
+  for (;;) {
+    co_await io::sleep_until(self->loop_, self->loop_.now() + kRelievePause);
+    if (!self->loop_.chunks.starved()) break;
+    const std::size_t shed = shed_stalled(self->connections_);
+    if (shed == 0) continue;
+    log_warn_limited(self->memory_complaint_, self->loop_.now(),
+                     "the memory for buffers is used up: closing {} connections whose peers take "
+                     "nothing",
+                     shed);
+  }
+  self->relieving_ = false;
 }
 
 void Worker::abort_all() {

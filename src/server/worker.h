@@ -19,6 +19,7 @@
 #include "proxy/h1_server.h"
 #include "proxy/log_sink.h"
 #include "proxy/snapshot.h"
+#include "server/diagnostics.h"
 #include "server/process_status.h"
 
 namespace weir::server {
@@ -115,9 +116,9 @@ class Worker {
   static Task<> accept_loop(Worker* self, Listener* listener);
   static Task<> serve(Worker* self, proxy::Connection* connection);
   static Task<> stop_when_empty(Worker* self);
+  static Task<> relieve_memory(Worker* self);
   void accepted(int fd, const io::Peer& peer, Listener& listener);
   Worker& least_loaded();
-  bool shed_idle();
   Listener& know_listener(int id, const Service& service);
   void close_listener(Listener& listener);
   std::shared_ptr<proxy::Upstream> upstream(const Plan& plan, std::size_t index);
@@ -137,6 +138,8 @@ class Worker {
   std::uint64_t connections_max_ = 0;
   std::atomic<std::uint64_t> incoming_{0};
   bool draining_ = false;
+  bool relieving_ = false;  // relieve_memory() runs
+  RateLimit memory_complaint_;
 };
 
 /// The servers as all workers together see them: down where one of them waits to try again.
