@@ -135,7 +135,7 @@ Task<> Exchange::upload(Exchange* self) {
 }
 
 Task<Result<void>> Exchange::read_response_head() {
-  for (;;) {
+  for (std::size_t heads = 1;; ++heads) {
     Result<void> read = co_await lease_->read_head(head_.method, response_);
     if (!read) co_return fail(head_fault(read.error()));
     const int status = response_.status;
@@ -153,6 +153,7 @@ Task<Result<void>> Exchange::read_response_head() {
     // A client that cannot be told goes on waiting, as it would have.
     ignore(co_await responder_.inform(response_), "a client that left is noticed elsewhere");
     if (aborted_.where != nullptr) co_return fail(aborted_);
+    if (heads % kTurnRequestsMax == 0) co_await yield(context_.loop.queue);
   }
   route_->upstream->worked(*endpoint_);
   co_return Result<void>{};

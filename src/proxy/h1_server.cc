@@ -221,13 +221,19 @@ Task<> H1Server::linger() {
   const Instant due = context_.loop.now() + Millis(kLingerMillis);
   std::size_t dropped = input_.bytes().size();
   input_.consume(dropped);
+  std::size_t in_turn = 0;
   while (dropped < kLingerBytesMax) {
     const auto left = std::chrono::duration_cast<Millis>(due - context_.loop.now());
     if (left.count() <= 0) break;
     Result<bool> more = co_await input_.more(kWindowStart, left);
     if (!more || !*more) break;
-    dropped += input_.bytes().size();
-    input_.consume(input_.bytes().size());
+    const std::size_t size = input_.bytes().size();
+    dropped += size;
+    in_turn += size;
+    input_.consume(size);
+    if (in_turn < kTurnBytesMax) continue;
+    in_turn = 0;
+    co_await yield(context_.loop.queue);
   }
 }
 
