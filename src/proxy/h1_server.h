@@ -85,7 +85,10 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   Task<> serve() override;
   void drain() override;
   void abort(Error why) override;
-  [[nodiscard]] bool idle() const override { return request_ == nullptr && !aborted_; }
+  /// One that is turned away has no place that its end would free for somebody else.
+  [[nodiscard]] bool idle() const override {
+    return request_ == nullptr && !aborted_ && turned_away_ == Cause::none;
+  }
   [[nodiscard]] Micros stall() const override;
   /// Before serve(): answers the first request with this cause instead, and ends.
   void turn_away(Cause cause) { turned_away_ = cause; }
