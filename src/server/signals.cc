@@ -40,6 +40,7 @@ void install_signals(io::Io& io) {
   seen.waker = &io;
   set_all(on_signal);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a log that may not grow is a log that cannot be written
 }
 
 SignalsSeen take_signals() {
