@@ -166,6 +166,7 @@ struct ConnectHandle::Connecting : ConnectOp, Timer {
 };
 
 void ConnectHandle::cancel(Error why) {
+  cancelled_ = true;
   if (under_way_ != nullptr) under_way_->loop.io().cancel_connect(*under_way_, why);
 }
 

@@ -67,15 +67,17 @@ class ConnectHandle {
   ConnectHandle(const ConnectHandle&) = delete;
   ConnectHandle& operator=(const ConnectHandle&) = delete;
 
-  /// The connect ends with `why`, unless it has succeeded in this moment. No effect when none is
-  /// under way.
+  /// The connect ends with `why`, unless it has succeeded in this moment. One that is begun later
+  /// is not ended: its owner asks cancelled().
   void cancel(Error why);
+  [[nodiscard]] bool cancelled() const { return cancelled_; }
 
  private:
   struct Connecting;
   friend Task<Result<Socket*>> connect(Loop& loop, const SocketAddress& target, Millis timeout,
                                        ConnectHandle* handle);
   Connecting* under_way_ = nullptr;
+  bool cancelled_ = false;
 };
 
 /// Connects, bounded by `timeout` in total.

@@ -58,6 +58,10 @@ struct Context {
   std::shared_ptr<Snapshot> snapshot;  ///< the configuration for new exchanges
   bool draining = false;               ///< connections close after their exchange
 
+  /// Closes something idle because descriptors ran out. False: there is nothing.
+  bool (*make_room)(void* self) = nullptr;
+  void* make_room_self = nullptr;
+
   /// The time of day as Date has it. Valid until the next call.
   std::string_view date();
 

@@ -168,8 +168,7 @@ Task<Result<UpstreamLease>> UpstreamLease::acquire(Upstream& upstream,
   if (lease.client_ != nullptr) {
     upstream.counts().reuses.add();
   } else {
-    Result<io::Socket*> socket = co_await io::connect(upstream.context().loop, endpoint->address,
-                                                      upstream.connect_timeout(), &connecting);
+    Result<io::Socket*> socket = co_await upstream.connect(*endpoint, connecting);
     if (!socket) co_return fail(socket.error());
     upstream.counts().connects.add();
     lease.client_.reset(new H1Client(upstream, endpoint, *socket));

@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint64_t kDrainBytesMax = 64_KiB;
 // At the start of a drain an idle client may be about to send: it is still answered for so long.
 constexpr Millis kDrainIdle{1000};
+// A new connection is not taken for an idle one for so long.
+constexpr Millis kFresh{1000};
 constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
 
 }  // namespace
@@ -25,7 +27,8 @@ H1Server::H1Server(Context& context, io::Socket* socket, const io::Peer& peer, H
       stream_(context.loop, socket),
       input_(stream_),
       handler_(handler),
-      peer_text_(peer.text()) {
+      peer_text_(peer.text()),
+      accepted_(context.loop.now()) {
   facts_.peer = peer;
   facts_.peer_text = peer_text_;
   context_.metrics.connections_active.add();
@@ -265,6 +268,13 @@ void H1Server::abort(Error why) {
   aborted_ = true;
   if (exchange_ != nullptr) exchange_->abort(why);
   stream_.cancel(why);
+}
+
+// One that was just made is about to ask; one that is turned away has no place that its end would
+// free for somebody else.
+bool H1Server::idle() const {
+  const bool fresh = requests_ == 0 && context_.loop.now() - accepted_ < kFresh;
+  return request_ == nullptr && !aborted_ && !fresh && turned_away_ == Cause::none;
 }
 
 Micros H1Server::stall() const {

@@ -85,10 +85,7 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   Task<> serve() override;
   void drain() override;
   void abort(Error why) override;
-  /// One that is turned away has no place that its end would free for somebody else.
-  [[nodiscard]] bool idle() const override {
-    return request_ == nullptr && !aborted_ && turned_away_ == Cause::none;
-  }
+  [[nodiscard]] bool idle() const override;
   [[nodiscard]] Micros stall() const override;
   /// Before serve(): answers the first request with this cause instead, and ends.
   void turn_away(Cause cause) { turned_away_ = cause; }
@@ -114,6 +111,7 @@ class H1Server final : public Connection, private Input::Watcher, private io::Ti
   ClientFacts facts_;
   std::unique_ptr<H1Request> request_;
   Exchange* exchange_ = nullptr;  // while one runs
+  Instant accepted_;
   std::uint64_t sent_before_ = 0;
   std::size_t requests_ = 0;
   bool draining_ = false;

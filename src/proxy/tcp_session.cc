@@ -86,8 +86,7 @@ Task<Result<io::Socket*>> TcpSession::connect() {
           "pick");
     }
     const Instant begun = context_.loop.now();
-    Result<io::Socket*> socket = co_await io::connect(context_.loop, endpoint_->address,
-                                                      upstream_->connect_timeout(), &connecting_);
+    Result<io::Socket*> socket = co_await upstream_->connect(*endpoint_, connecting_);
     if (aborted_.where != nullptr) co_return socket;
     if (socket) {
       upstream_->worked(*endpoint_);

@@ -6,6 +6,13 @@
 #include "proxy/h1_client.h"
 
 namespace weir::proxy {
+namespace {
+
+constexpr int kRoomAttempts = 4;
+constexpr Millis kRoomPause{5};
+
+}  // namespace
+
 Endpoint::Endpoint(const io::SocketAddress& where, std::string text)
     : address(where), name(std::move(text)) {}
 
@@ -97,6 +104,29 @@ void Upstream::add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
 void Upstream::close_idle() {
   for (const auto& endpoint : endpoints_) {
     while (!endpoint->idle.empty()) endpoint->idle.front().discard_idle();
+  }
+}
+
+bool Upstream::shed_idle() {
+  for (const auto& endpoint : endpoints_) {
+    if (endpoint->idle.empty()) continue;
+    endpoint->idle.back().discard_idle();
+    return true;
+  }
+  return false;
+}
+
+Task<Result<io::Socket*>> Upstream::connect(const Endpoint& endpoint,
+                                            io::ConnectHandle& connecting) {
+  for (int attempt = 0;; ++attempt) {
+    Result<io::Socket*> socket =
+        co_await io::connect(context_.loop, endpoint.address, connect_timeout(), &connecting);
+    const bool none = !socket && socket.error().code == Code::no_descriptors;
+    if (!none || attempt == kRoomAttempts || context_.make_room == nullptr) co_return socket;
+    if (!context_.make_room(context_.make_room_self)) co_return socket;
+    // What was closed may take the kernel a moment.
+    co_await io::sleep_until(context_.loop, context_.loop.now() + kRoomPause);
+    if (connecting.cancelled()) co_return socket;
   }
 }
 

@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "async/task.h"
 #include "base/list.h"
 #include "config/config.h"
 #include "io/address.h"
+#include "io/tcp_stream.h"
 #include "proxy/context.h"
 
 namespace weir::proxy {
@@ -72,6 +74,12 @@ class Upstream {
   void worked(Endpoint& endpoint);
   /// Closes all idle connections, of what was dropped or of all.
   void close_idle();
+  /// Closes the connection that has been idle for longest at one of its servers. False: there is
+  /// none.
+  bool shed_idle();
+  /// Connects to one of its servers. When descriptors run out what is idle makes room first.
+  /// `connecting`: for whoever may have to end it.
+  Task<Result<io::Socket*>> connect(const Endpoint& endpoint, io::ConnectHandle& connecting);
 
   [[nodiscard]] const config::Upstream& settings() const { return *settings_; }
   [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }

@@ -213,7 +213,9 @@ void Server::publish(const std::shared_ptr<const Plan>& plan, const Listeners& l
   if (connections == 0) {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
-    connections = limit.rlim_cur > kDescriptorsKept ? (limit.rlim_cur - kDescriptorsKept) / 2 : 64;
+    // Each may need one more towards a server.
+    connections = limit.rlim_cur > 2 * kDescriptorsKept ? (limit.rlim_cur - kDescriptorsKept) / 2
+                                                        : limit.rlim_cur / 4;
   }
   on_all_workers([&](Worker& worker) {
     worker.set_connections_max(connections);

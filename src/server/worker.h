@@ -119,6 +119,7 @@ class Worker {
   static Task<> relieve_memory(Worker* self);
   void accepted(int fd, const io::Peer& peer, Listener& listener);
   Worker& least_loaded();
+  bool make_room();
   Listener& know_listener(int id, const Service& service);
   void close_listener(Listener& listener);
   std::shared_ptr<proxy::Upstream> upstream(const Plan& plan, std::size_t index);
