@@ -13,8 +13,11 @@
 namespace weir::io {
 namespace {
 
-// A socket file is stale when nobody listens behind it any more.
-bool stale(const SocketAddress& address) {
+// A socket file is stale when nobody listens behind it any more. Connecting to any other file is
+// refused as well, but that is not ours to remove.
+bool stale(const SocketAddress& address, const char* path) {
+  struct stat file{};
+  if (::lstat(path, &file) != 0 || !S_ISSOCK(file.st_mode)) return false;
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return false;
   const bool refused =
@@ -42,7 +45,7 @@ Result<int> listen_on(const SocketAddress& address, int backlog, unsigned unix_m
   if (!address.is_unix()) prepare_stream(fd);
   const char* path =
       address.is_unix() ? reinterpret_cast<const sockaddr_un*>(address.get())->sun_path : nullptr;
-  if (path != nullptr && stale(address)) ::unlink(path);
+  if (path != nullptr && stale(address, path)) ::unlink(path);
   if (::bind(fd, address.get(), address.size()) != 0) return fail_closing(fd, "bind");
   if (path != nullptr && ::chmod(path, unix_mode) != 0) return fail_closing(fd, "chmod");
   if (::listen(fd, backlog) != 0) return fail_closing(fd, "listen");

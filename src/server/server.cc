@@ -134,6 +134,7 @@ void Server::open_admin(int& fd) {
     return;
   }
   fd = *opened;
+  if (address.kind == config::Address::Kind::unix_path) admin_file_ = address.path;
   log_info("admin interface on {}", io::SocketAddress::of_socket(fd).text());
 }
 
@@ -166,7 +167,7 @@ std::vector<std::string> Server::files_of_user() const {
     if (address.kind == config::Address::Kind::unix_path) paths.push_back(address.path);
   };
   for (const config::Listen& listen : config_->listens) add(listen.address);
-  if (config_->admin.address) add(*config_->admin.address);
+  if (!admin_file_.empty()) paths.push_back(admin_file_);
   if (config_->access_log.to.starts_with('/')) paths.push_back(config_->access_log.to);
   return paths;
 }
@@ -328,9 +329,7 @@ int Server::run() {
   uninstall_signals();
   names_.reset();
   for (const auto& worker : workers_) worker->join();
-  if (config_->admin.address && config_->admin.address->kind == config::Address::Kind::unix_path) {
-    ::unlink(config_->admin.address->path.c_str());
-  }
+  if (!admin_file_.empty()) ::unlink(admin_file_.c_str());
   log_->stop();
   log_info("stopped");
   stop_diagnostics();

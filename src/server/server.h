@@ -83,6 +83,7 @@ class Server : private io::Timer {
   std::shared_ptr<const config::Config> config_;
   Load load_;
   Admin admin_{*this};
+  std::string admin_file_;  // of the admin socket, if it is ours
   WallTime started_{};
   io::Backend backend_ = io::Backend::epoll;
   std::unique_ptr<MetricsRegistry> metrics_;

@@ -105,7 +105,8 @@ class Descriptors(Fault):
         self.claim_quiet(1)
         holes = max(int(n) for n in os.listdir(f"/proc/{self.proxy.pid}/fd")) + 1 - self.used()
         fill = self.crowd(holes)
-        eventually(lambda: self.proxy.status()["total"]["connections_active"] == holes + 1, "all in")
+        eventually(lambda: self.proxy.status()["total"]["connections_active"] == holes + 1,
+                   "all are in")
         self.leave(0)
         self.assertEqual(client.get("/other").body, b"hello from other\n")
         self.assertEqual(len(fill.open()), holes)
