@@ -53,8 +53,11 @@ Task<> Exchange::forward() {
     Result<void> answered = co_await attempt();
     if (answered) break;
     co_await finish_upload(Upload::cancel);
-    lease_.release(false);
     const Error error = aborted_.where != nullptr ? aborted_ : answered.error();
+    if (error.code == Code::timed_out && server_stall() > Micros(0)) {
+      route_->upstream->vanished(*endpoint_);
+    }
+    lease_.release(false);
     if (!may_retry()) {
       co_await fail_with(error);
       co_return;

@@ -200,6 +200,10 @@ void Upstream::failed(Endpoint& endpoint, Error error) {
       std::min(settings_->retry_after * (1 << doublings), settings_->retry_after_max);
   endpoint.retry_at = context_.loop.now() + rest;
   // A server that does not take new connections will hardly answer on the old ones.
+  vanished(endpoint);
+}
+
+void Upstream::vanished(Endpoint& endpoint) {
   while (!endpoint.idle.empty()) endpoint.idle.front().discard_idle();
 }
 

@@ -72,6 +72,8 @@ class Upstream {
   /// A connection could not be made: the endpoint rests, twice as long each time.
   void failed(Endpoint& endpoint, Error error);
   void worked(Endpoint& endpoint);
+  /// Not even its kernel acknowledges what was sent: other connections to it are dead as well.
+  static void vanished(Endpoint& endpoint);
   /// Closes all idle connections, of what was dropped or of all.
   void close_idle();
   /// Closes the connection that has been idle for longest at one of its servers. False: there is
