@@ -267,7 +267,10 @@ void H1Server::on_timer() {
 void H1Server::abort(Error why) {
   aborted_ = true;
   if (exchange_ != nullptr) exchange_->abort(why);
-  stream_.cancel(why);
+  // Who stands still because of the server has no answer yet and can be given one.
+  const bool told =
+      why.cause == Cause::overload_memory && exchange_ != nullptr && !request_->started();
+  if (!told) stream_.cancel(why);
 }
 
 // One that was just made is about to ask; one that is turned away has no place that its end would
