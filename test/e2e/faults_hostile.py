@@ -5,11 +5,10 @@ and a well-behaved client beside them that sees nothing of it."""
 import socket
 import threading
 
-from harness.case import alone, bound
+from harness.case import bound
 from harness.crowd import Crowd
 from harness.fault import MIB, Fault
 from harness.message import reset
-from harness.namespace import own_network
 from harness.raw import request
 from harness.waiting import eventually
 from origins import scripts
@@ -98,74 +97,6 @@ class Bodies(Fault):
         self.claim_bounded_memory(256 * MIB, 200)
         self.claim_unharmed()
         trickling.end()
-        self.claim_quiet()
-
-
-class Readers(Fault):
-    SIZE = 2 * MIB
-
-    def crowd(self, count, **options):
-        return self.kept(Crowd(self.proxy.port, count, **options))
-
-    @alone
-    @bound(60)
-    def test_clients_that_do_not_read(self):
-        """Long before their time is over they have all the memory that there is for buffers; then
-        those that take nothing have to go, and nobody else."""
-        self.small_buffers()
-        origin = self.origin(script=scripts.body(b"r" * self.SIZE))
-        self.before(origin, limits={"memory": "4MiB"}, timeouts={"client_write": "1h"})
-        crowd = self.crowd(400, receive_buffer=4096).send(request("/large"))
-        eventually(lambda: self.count("overload_memory") >= 32, "some are shed", 30)
-        self.claim_unharmed()
-        self.claim_bounded_memory(4 * MIB, 400)
-        self.assertEqual(set(self.tally()), {"overload_memory"})
-        self.proxy.process.line("the memory for buffers is used up: closing")
-        left = 400 - self.count("overload_memory")
-        crowd.end()
-        self.claim_quiet()
-        self.claim_causes("client_closed", left)
-        self.assertEqual(len(self.client(self.proxy).get("/after").body), self.SIZE)
-
-    def test_what_is_not_read_is_not_kept(self):
-        """The kernel holds nothing of a response whose client was given up."""
-        self.small_buffers()
-        origin = self.origin(script=scripts.body(b"r" * self.SIZE))
-        self.before(origin, timeouts={"client_write": "1s"})
-        crowd = self.crowd(100, receive_buffer=4096).send(request("/large"))
-        self.claim_causes("client_write_timeout", 100)
-        self.claim_quiet()
-        eventually(lambda: not self.unsent(self.proxy.port), lambda: self.unsent(self.proxy.port))
-        self.claim_unharmed()
-        self.assertEqual({m.end for m in crowd.read_to_ends().members}, {"reset"})
-
-    @staticmethod
-    def unsent(port):
-        """Connections of that local port with bytes in their send queue."""
-        with open("/proc/thread-self/net/tcp", encoding="ascii") as file:
-            rows = [line.split() for line in file][1:]
-        return [row[1:5] for row in rows
-                if row[1].endswith(f":{port:04X}") and not row[4].startswith("00000000:")]
-
-    @staticmethod
-    def small_buffers():
-        """In a network of the test's own the kernel holds little of what is sent."""
-        own_network(tcp_wmem="4096 16384 65536", tcp_rmem="4096 16384 65536")
-
-    @bound(60)
-    def test_pipelines_that_nobody_reads(self):
-        """Thousands of requests ahead: no more of them are begun than there is room for answers."""
-        self.small_buffers()
-        origin = self.origin(script=scripts.text("p" * 4000))
-        self.before(origin, limits={"memory": "8MiB"}, timeouts={"client_write": "2s"})
-        crowd = self.crowd(20, receive_buffer=4096)
-        data = request("/piped") * 3000
-        crowd.rounds(lambda member: member.send(data[member.sent:member.sent + 8192]), 0.02,
-                     lambda: not crowd.open(), reading=False)
-        self.claim_causes("client_write_timeout", 20)
-        self.assertLess(len(origin.seen()), 20 * 1000)
-        self.claim_bounded_memory(8 * MIB, 20)
-        self.claim_unharmed()
         self.claim_quiet()
 
 
