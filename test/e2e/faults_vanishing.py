@@ -102,6 +102,30 @@ class Stopped(ApartFault):
         self.claim_served()
         self.claim_quiet()
 
+    def test_in_plain_tcp(self):
+        """An open connection, and a new one."""
+        self.prepare(listen=[*self.listens(),
+                             {"address": "127.0.0.1:0", "tcp": {"upstream": "app"}}])
+        client = Client(self.proxy.ports[-1])
+        client.send(request("/never"))
+        self.apart.line("request /never")
+        self.vanish()
+        client.send(b"and now?")
+        self.assertTrue(client.closed())
+        self.claim_causes("tunnel_idle_timeout", 1)
+        with Client(self.proxy.ports[-1]) as late:
+            late.send(request("/never"))
+            self.assertTrue(late.closed())
+        if self.CONNECT == "upstream_connect_timeout":
+            self.claim_causes("upstream_connect_timeout", 1)
+        else:
+            self.claim_causes("tunnel_idle_timeout", 2)
+        self.claim_unharmed()
+        client.close()
+        self.come_back()
+        self.claim_served()
+        self.claim_quiet()
+
     def test_download_goes_on_when_it_comes_back_in_time(self):
         self.prepare(PATIENT)
         client = self.client(self.proxy).send(request("/download"))
