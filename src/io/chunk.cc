@@ -58,16 +58,16 @@ ChunkPool::~ChunkPool() {
   }
 }
 
-bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk) {
+bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk, Work work) {
   WEIR_ASSERT(chunk.data_ == nullptr);
   if (wanted > kWindowTight && tight()) wanted = kWindowTight;
   if (wanted > kWindowMax) wanted = kWindowMax;
   const std::size_t units = (wanted + 4_KiB - 1) / 4_KiB;
   auto size_class =
       units <= 1 ? std::size_t{0} : static_cast<std::size_t>(std::bit_width(units - 1));
-  while (size_class > 0 && !has_room(class_bytes(size_class))) --size_class;
+  while (size_class > 0 && !has_room(class_bytes(size_class), work)) --size_class;
   const std::size_t bytes = class_bytes(size_class);
-  if (!has_room(bytes)) return false;
+  if (!has_room(bytes, work)) return false;
   used_ += bytes;
   chunk.data_ = take_memory(size_class);
   chunk.size_class_ = static_cast<std::uint8_t>(size_class);
@@ -77,8 +77,10 @@ bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk) {
 }
 
 void ChunkPool::offer() {
-  if (waiters_.empty() || !has_room(class_bytes(0))) return;
-  ChunkWaiter& waiter = waiters_.pop_front();
+  const Work work = waiters_.empty() ? Work::fresh : Work::under_way;
+  List<ChunkWaiter>& waiters = waiters_.empty() ? fresh_waiters_ : waiters_;
+  if (waiters.empty() || !has_room(class_bytes(0), work)) return;
+  ChunkWaiter& waiter = waiters.pop_front();
   waiter.retry(waiter);  // queues itself on the run queue, nothing more
 }
 

@@ -57,6 +57,10 @@ class ChunkWaiter : public ListNode<ChunkWaiter> {
   void (*retry)(ChunkWaiter&) = nullptr;
 };
 
+/// What a receive is for. New work gets nothing of the last eighth of the budget: when the heads of
+/// requests could have it all, none of those that are under way could be answered any more.
+enum class Work : std::uint8_t { under_way, fresh };
+
 /// Owned by one worker's loop; outlives every chunk that it gave.
 class ChunkPool {
  public:
@@ -67,7 +71,7 @@ class ChunkPool {
 
   /// An empty chunk with room for about `wanted` bytes (rounded to a size class: 4, 8, … 256 KiB,
   /// less when the budget is tight). False: the budget is used up.
-  bool allocate(std::size_t wanted, Chunk& chunk);
+  bool allocate(std::size_t wanted, Chunk& chunk, Work work = Work::under_way);
 
   /// For memory that is lent to the kernel before anything is received: a block of kBlockSize bytes
   /// that is not counted, and its way back. into_chunk() makes a received block a chunk, counted
@@ -82,12 +86,16 @@ class ChunkPool {
   [[nodiscard]] std::size_t used() const { return used_; }
   [[nodiscard]] bool tight() const { return used_ * 100 >= budget_ * kBudgetTightPercent; }
 
-  [[nodiscard]] bool has_room(std::size_t bytes) const { return used_ + bytes <= budget_; }
+  [[nodiscard]] bool has_room(std::size_t bytes, Work work = Work::under_way) const {
+    return used_ + bytes <= (work == Work::fresh ? budget_ - budget_ / 8 : budget_);
+  }
 
   /// Somebody waits for memory.
-  [[nodiscard]] bool starved() const { return !waiters_.empty(); }
+  [[nodiscard]] bool starved() const { return !waiters_.empty() || !fresh_waiters_.empty(); }
   /// Queues `waiter` until memory comes back.
-  void wait(ChunkWaiter& waiter) { waiters_.push_back(waiter); }
+  void wait(ChunkWaiter& waiter, Work work = Work::under_way) {
+    (work == Work::fresh ? fresh_waiters_ : waiters_).push_back(waiter);
+  }
   /// Wakes the next waiter if there is memory for it. For a waiter that was woken and takes none.
   void offer();
 
@@ -107,6 +115,7 @@ class ChunkPool {
   std::size_t kept_ = 0;  // in the free lists
   std::array<FreeChunk*, kClasses> free_{};
   List<ChunkWaiter> waiters_;
+  List<ChunkWaiter> fresh_waiters_;
 };
 
 }  // namespace weir::io

@@ -168,14 +168,14 @@ void EpollIo::stop_waiting_for_memory(EpollSocket& socket) {
 
 bool EpollIo::try_recv(EpollSocket& socket, RecvOp& op) {
   if (!socket.readable) return false;
-  std::optional<Received> received = receive_now(socket.fd, loop_.chunks, op.window);
+  std::optional<Received> received = receive_now(socket.fd, loop_.chunks, op);
   if (!received) {
     socket.readable = false;
     return false;
   }
   if (!received->result && received->result.error().code == Code::no_memory) {
     // The budget is used up: wait until chunks come back, within the operation's deadline.
-    if (!socket.ChunkWaiter::linked()) loop_.chunks.wait(socket);
+    if (!socket.ChunkWaiter::linked()) loop_.chunks.wait(socket, op.work);
     return false;
   }
   if (received->drained && !socket.peer_ended) socket.readable = false;
@@ -333,7 +333,9 @@ void EpollIo::cancel_recv(Socket& base, Error why) {
   EpollSocket& socket = of(base);
   if (socket.reading == nullptr) return;
   Op& op = *std::exchange(socket.reading, nullptr);
-  if (socket.ChunkWaiter::linked() && why.code == Code::timed_out) why.code = Code::no_memory;
+  // What can be read and was not waits for memory, or was just told that there is some.
+  const bool starved = socket.reads == EpollSocket::Reads::recv && socket.readable;
+  if (starved && why.code == Code::timed_out) why.code = Code::no_memory;
   stop_waiting_for_memory(socket);
   finish_failed(op, socket.reads, why);
   op.run = run_finish;

@@ -51,7 +51,8 @@ class Op : public Runnable {
 class RecvOp : public Op {
  public:
   std::size_t window = kWindowHead;  ///< at most so many bytes
-  Result<Chunk> result;              ///< an empty chunk: the peer ended its direction
+  Work work = Work::under_way;
+  Result<Chunk> result;  ///< an empty chunk: the peer ended its direction
 };
 
 /// Sends all of up to four pieces. The bytes are kept by the owner until completion.

@@ -41,7 +41,9 @@ void RingBuffers::give(unsigned slot, int offset) {
 
 bool RingBuffers::refill() {
   int given = 0;
-  while (empty_count_ > 0 && pool_.has_room(ChunkPool::kBlockSize)) {
+  // What is lent counts here as if it were used: it may all be, by new work.
+  const auto lent = [this] { return kRingBuffers - empty_count_; };
+  while (empty_count_ > 0 && pool_.has_room(ChunkPool::kBlockSize * (lent() + 1), Work::fresh)) {
     const unsigned slot = empty_[--empty_count_];
     blocks_[slot] = pool_.take_block();
     give(slot, given++);

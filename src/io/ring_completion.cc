@@ -194,7 +194,10 @@ void RingIo::cancel_recv(Socket& base, Error why) {
   RingSocket& socket = of(base);
   if (socket.reading == nullptr || socket.read_done) return;
   Op& op = *std::exchange(socket.reading, nullptr);
-  if (socket.ChunkWaiter::linked() && why.code == Code::timed_out) why.code = Code::no_memory;
+  // What is not with the kernel waits for memory, or was just told that there is some.
+  const bool starved = socket.reads == RingSocket::Reads::recv && !socket.has(Request::recv) &&
+                       !socket.has(Request::read_poll);
+  if (starved && why.code == Code::timed_out) why.code = Code::no_memory;
   switch (socket.reads) {
     case RingSocket::Reads::recv: static_cast<RecvOp&>(op).result = fail(why); break;
     case RingSocket::Reads::poll: static_cast<PollOp&>(op).result = fail(why); break;

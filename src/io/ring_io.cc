@@ -180,17 +180,20 @@ void RingIo::set_writing(RingSocket& socket, Op& op, RingSocket::Writes kind) {
 bool RingIo::try_recv(RingSocket& socket, RecvOp& op) {
   if (socket.has(Request::recv) || socket.has(Request::read_poll)) return false;
   if (op.window <= kWindowHead) {
-    if (buffers_.refill() && loop_.chunks.has_room(ChunkPool::kBlockSize)) {
+    if (buffers_.refill() && loop_.chunks.has_room(ChunkPool::kBlockSize, Work::fresh)) {
       submit_recv(socket);
-    } else if (!socket.ChunkWaiter::linked()) {
-      loop_.chunks.wait(socket);
+      return false;
     }
-    return false;
+    if (op.work == Work::fresh) {
+      if (!socket.ChunkWaiter::linked()) loop_.chunks.wait(socket, op.work);
+      return false;
+    }
+    // Of what is lent to the kernel new work may take it all; this must not.
   }
   if (!socket.drained) {
-    std::optional<Received> received = receive_now(socket.fd, loop_.chunks, op.window);
+    std::optional<Received> received = receive_now(socket.fd, loop_.chunks, op);
     if (received && !received->result && received->result.error().code == Code::no_memory) {
-      if (!socket.ChunkWaiter::linked()) loop_.chunks.wait(socket);
+      if (!socket.ChunkWaiter::linked()) loop_.chunks.wait(socket, op.work);
       return false;
     }
     if (received) {

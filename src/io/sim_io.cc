@@ -126,8 +126,8 @@ bool SimIo::try_recv(SimSocket& socket, RecvOp& op) {
     return true;
   }
   Chunk chunk;
-  if (!loop_.chunks.allocate(op.window, chunk)) {
-    if (!socket.ChunkWaiter::linked()) loop_.chunks.wait(socket);
+  if (!loop_.chunks.allocate(op.window, chunk, op.work)) {
+    if (!socket.ChunkWaiter::linked()) loop_.chunks.wait(socket, op.work);
     return false;
   }
   std::size_t count = std::min(chunk.room().size(), end.inbox.size());

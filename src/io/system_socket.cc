@@ -37,9 +37,9 @@ void prepare_stream(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kProbeEverySeconds, sizeof kProbeEverySeconds);
 }
 
-std::optional<Received> receive_now(int fd, ChunkPool& pool, std::size_t window) {
+std::optional<Received> receive_now(int fd, ChunkPool& pool, const RecvOp& op) {
   Chunk chunk;
-  if (!pool.allocate(window, chunk)) {
+  if (!pool.allocate(op.window, chunk, op.work)) {
     return Received{fail(Code::no_memory, "recv"), false};
   }
   const std::span<char> room = chunk.room();

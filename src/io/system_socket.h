@@ -26,7 +26,7 @@ struct Received {
   Result<Chunk> result;
   bool drained = false;
 };
-std::optional<Received> receive_now(int fd, ChunkPool& pool, std::size_t window);
+std::optional<Received> receive_now(int fd, ChunkPool& pool, const RecvOp& op);
 
 /// Sends what leaves without waiting and advances `op.pieces`. Nothing: more is left to send.
 /// `moved` tells whether any byte left.

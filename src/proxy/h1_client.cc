@@ -18,8 +18,8 @@ H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::S
 H1Client::~H1Client() {
   upstream_.context().texts.give(std::move(head_text_));
   // Of an HTTP message the framing tells that it is cut; of a tunnel only a reset does.
-  // A server that was offered one may have begun it without our having seen its answer. What the
-  // server does not take would stay in the kernel long after an orderly close.
+  // A server that was offered one may have begun it without our having seen its answer.
+  // What it does not take would stay in the kernel long after an orderly close.
   const bool cut = stalled_ || (tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_);
   stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }

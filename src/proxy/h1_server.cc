@@ -53,11 +53,18 @@ Task<> H1Server::serve() {
 // Waits for a request and runs it to its end.
 Task<H1Server::Next> H1Server::read_request() {
   const config::Timeouts& timeouts = context_.snapshot->config().timeouts;
+  input_.expect(io::Work::fresh);
   if (input_.bytes().empty()) {
     const Millis idle = draining_ || context_.draining ? kDrainIdle
                         : requests_ == 0               ? timeouts.client_head
                                                        : timeouts.client_idle;
     Result<bool> more = co_await input_.more(kWindowHead, idle);
+    if (!more && more.error().code == Code::no_memory) {
+      // Something may have been asked, but there is no room to look at it.
+      request_.reset(new H1Request(stream_, input_, context_));
+      co_await refuse(Cause::overload_memory, context_.loop.now());
+      co_return Next::end;
+    }
     if (!more || !*more) co_return Next::end;  // nobody asked anything: nothing to answer or log
   }
   const Instant begun = context_.loop.now();
@@ -120,6 +127,7 @@ Task<> H1Server::handle_request(Instant begun) {
   }
   input_.watch(this);
   if (head.body.empty()) input_.arm(kWindowHead);
+  input_.expect(io::Work::under_way);
   if (handler_ != nullptr) {
     co_await handler_->handle(head, request_->reader, *request_);
   } else {

@@ -68,6 +68,7 @@ bool Input::begin(std::size_t size, Millis stall, Keep keep) {
 
 bool Input::start(std::size_t size, Millis stall) {
   window = size;
+  work = next_work_;
   callback = [](io::Op& self) { static_cast<Input&>(static_cast<RecvOp&>(self)).on_complete(); };
   state_ = State::armed;
   if (!stream_.start_recv(*this, stall)) return false;
@@ -88,8 +89,10 @@ Result<bool> Input::take(std::size_t size_max, Keep keep) {
   WEIR_ASSERT(state_ == State::arrived);
   if (!result) {
     const Error error = result.error();
-    // A deadline and a cancelled receive end this wait, not the connection; anything else stays.
-    const bool only_this = error.code == Code::timed_out || error.code == Code::cancelled;
+    // A deadline, also of a wait for memory, and a cancelled receive end this wait, not the
+    // connection; anything else stays.
+    const bool only_this = error.code == Code::timed_out || error.code == Code::cancelled ||
+                           error.code == Code::no_memory;
     if (only_this) state_ = State::idle;
     return fail(error);
   }

@@ -41,6 +41,8 @@ class Input : private io::RecvOp {
   /// Lets go of every buffer without unconsumed bytes: also of the one under the last piece.
   void unpin();
 
+  /// What is received from now on is new work, or belongs to what is under way (the default).
+  void expect(io::Work work) { next_work_ = work; }
   /// Starts a receive in advance. No effect when one is under way, bytes are here or the peer
   /// ended.
   void arm(std::size_t window);
@@ -93,6 +95,7 @@ class Input : private io::RecvOp {
   io::Stream& stream_;
   State state_ = State::idle;
   bool filled_ = false;
+  io::Work next_work_ = io::Work::under_way;
   std::uint32_t last_size_ = 0;
   std::coroutine_handle<> reader_;
   Watcher* watcher_ = nullptr;

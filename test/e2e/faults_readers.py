@@ -73,6 +73,26 @@ class Readers(Fault):
         client = self.client(self.proxy).send(request("/after", method="POST", body=b"a" * 100_000))
         self.assertEqual(len(client.response("POST").body), 100_000)
 
+    @bound(60)
+    def test_more_requests_than_memory(self):
+        """Heads of requests that wait for their servers fill the memory; whoever comes then is told
+        so, and what is under way is answered."""
+        origin = self.origin(script=scripts.hold("go"))
+        self.proxy = self.weir(origin, workers=1, limits={"memory": "1MiB"},
+                               timeouts={"client_head": "1s", "upstream_head": "3s"})
+        crowd = self.crowd(500).send(request("/held", "Connection: close"))
+        crowd.rounds(lambda member: None, 0.05,
+                     lambda: self.count("overload_memory") >= 50, 20)
+        origin.open("go")
+        crowd.read_to_ends()
+        for member in crowd.members:
+            self.assertRegex(bytes(member.received), rb"^HTTP/1.1 (200|503) ")
+        answered = [member for member in crowd.members if member.received.endswith(b"late\n")]
+        self.assertGreater(len(answered), 100)
+        eventually(lambda: self.tally().get("overload_memory") == 500 - len(answered), self.tally)
+        self.claim_quiet(0)
+        self.assertEqual(self.client(self.proxy).get("/after").status, 200)
+
     def test_what_is_not_read_is_not_kept(self):
         """The kernel holds nothing of a response whose client was given up."""
         count = self.clients // 4
