@@ -3,6 +3,9 @@
 
 #include <cerrno>
 
+#include "io/listener.h"
+#include "io/system_socket.h"
+
 namespace weir::io {
 
 bool means_lost(const Error& error) {
@@ -12,6 +15,11 @@ bool means_lost(const Error& error) {
 Result<Chunk> end_of(const Socket& socket) {
   if (socket.lost) return fail(Code::reset, "recv", ECONNRESET);
   return Chunk();
+}
+
+void Io::discard(int fd) {
+  set_reset_on_close(fd);
+  close_descriptor(fd);
 }
 
 }  // namespace weir::io

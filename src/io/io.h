@@ -110,6 +110,8 @@ class Io {
   /// gave.
   virtual Socket* adopt(int fd) = 0;
   virtual Socket* adopt_listener(int fd) = 0;
+  /// Resets an accepted connection that nobody is to adopt.
+  virtual void discard(int fd);
   /// Closes the socket. A receive that is under way is forgotten without completion (its owner is
   /// the caller); a send must not be under way.
   virtual void close(Socket& socket) = 0;
