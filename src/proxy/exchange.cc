@@ -150,8 +150,11 @@ Task<Result<void>> Exchange::read_response_head() {
       break;
     }
     continued_ = continued_ || status == 100;
-    // A client that cannot be told goes on waiting, as it would have.
-    ignore(co_await responder_.inform(response_), "a client that left is noticed elsewhere");
+    // Perhaps a part of it went: nothing may follow.
+    if (Result<void> told = co_await responder_.inform(response_); !told) {
+      lease_fault_ = LeaseFault::server;
+      co_return fail(client_fault(told.error()));
+    }
     if (aborted_.where != nullptr) co_return fail(aborted_);
   }
   route_->upstream->worked(*endpoint_);
