@@ -24,7 +24,7 @@ void Names::watch(const config::Config& config) {
         continue;
       }
       if (resolver_ == nullptr) {
-        Result<std::unique_ptr<io::Resolver>> made = io::make_resolver();
+        Result<std::unique_ptr<io::Resolver>> made = make_();
         if (!made) {
           log_error("names cannot be resolved: {}", io::describe(made.error()));
           return;

@@ -19,9 +19,13 @@ namespace weir::server {
 
 class Names {
  public:
-  /// `changed` is called on the loop when the addresses of a watched name have changed.
-  Names(io::Loop& loop, std::function<void(const std::string& name)> changed)
-      : loop_(loop), changed_(std::move(changed)) {}
+  using MakeResolver = std::function<Result<std::unique_ptr<io::Resolver>>()>;
+  /// `changed` is called on the loop when the addresses of a watched name have changed. `make` is
+  /// called when the first name is seen.
+  Names(
+      io::Loop& loop, std::function<void(const std::string& name)> changed,
+      MakeResolver make = [] { return io::make_resolver(); })
+      : loop_(loop), changed_(std::move(changed)), make_(std::move(make)) {}
 
   /// Watches the names of the configuration's servers, and no others.
   void watch(const config::Config& config);
@@ -36,6 +40,7 @@ class Names {
 
   io::Loop& loop_;
   std::function<void(const std::string& name)> changed_;
+  MakeResolver make_;
   std::map<std::string, io::Resolver::WatchId> watches_;
   std::set<std::string> answered_;
   std::map<std::string, std::vector<io::SocketAddress>> resolved_;  // last known, without port

@@ -95,7 +95,8 @@ void Worker::run() {
   end();
 }
 
-void Worker::begin() {
+void Worker::begin(std::vector<Worker*> all) {
+  if (!all.empty()) all_ = std::move(all);
   loop_.end_of_turn = [](void* self) {
     auto* worker = static_cast<Worker*>(self);
     worker->metrics_.buffer_bytes.set(worker->loop_.chunks.used());
@@ -248,7 +249,7 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
       adopt(fd, peer, listener.id, Admit::turn_away);
     } else {
       metrics_.causes[static_cast<std::size_t>(Cause::overload_connections)].add();
-      io::close_descriptor(fd);
+      loop_.io().discard(fd);
     }
     return;
   }
@@ -287,7 +288,7 @@ bool Worker::shed_idle() {
 void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
   const auto found = listeners_.find(id);
   if (found == listeners_.end()) {  // closed since two reloads
-    io::close_descriptor(fd);
+    loop_.io().discard(fd);
     return;
   }
   const Listener& listener = *found->second;

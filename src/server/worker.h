@@ -72,8 +72,9 @@ class Worker {
   void join();
   /// Runs the loop on the calling thread instead, until it is stopped: the control thread's worker.
   void run();
-  /// What run() does before and after its loop, for whoever turns the loop by other means.
-  void begin();
+  /// What run() does before and after its loop, for whoever turns the loop by other means. `all`:
+  /// as of start(); empty: those that start() was given, or this one alone.
+  void begin(std::vector<Worker*> all = {});
   void end();
   io::Loop& loop() { return loop_; }
   /// Its connections, with those that were handed to it and that it has not taken yet.
