@@ -25,12 +25,14 @@ SimIo::SimIo(Loop& loop, SimNetwork& network) : loop_(loop), network_(network) {
 SimIo::~SimIo() { std::erase(network_.loops_, this); }
 
 bool SimIo::ready() const {
+  if (loop_.stopping()) return false;  // nobody turns it any more
   return !loop_.queue.empty() || woken_.load() || loop_.timers().next() <= network_.now();
 }
 
 SimSocket* SimIo::add(int fd) {
   auto* socket = new SimSocket;
   ++network_.sockets_;
+  ++descriptors_->used;
   socket->fd = fd;
   socket->io = this;
   socket->retry = [](ChunkWaiter& waiter) {
@@ -44,7 +46,9 @@ Socket* SimIo::adopt(int fd) {
   const auto found = network_.unadopted_.find(fd);
   WEIR_ASSERT(found != network_.unadopted_.end());
   SimSocket* socket = add(fd);
-  std::tie(socket->connection, socket->side) = found->second;
+  socket->connection = found->second.connection;
+  socket->side = 1;
+  --found->second.descriptors->used;  // the socket has it now
   network_.unadopted_.erase(found);
   own(*socket).socket = socket;
   return socket;
@@ -63,6 +67,7 @@ void SimIo::close(Socket& base) {
   SimSocket& socket = of(base);
   WEIR_ASSERT(socket.writing == nullptr);
   if (socket.reading != nullptr) std::exchange(socket.reading, nullptr)->unlink();
+  socket.read_done = false;
   stop_waiting_for_memory(socket);
   if (socket.listener) {
     std::vector<SimSocket*>& sockets = socket.listener->sockets;
@@ -77,6 +82,7 @@ void SimIo::close(Socket& base) {
   }
   socket.magic = 0;
   --network_.sockets_;
+  --descriptors_->used;
   delete &socket;
 }
 
@@ -102,6 +108,10 @@ bool SimIo::writable(const SimSocket& socket) const {
   return own(socket).broken || network_.room(*socket.connection, 1 - socket.side) > 0;
 }
 
+bool SimIo::descriptor_wanting() const {
+  return network_.chance(network_.faults.no_descriptors) || descriptors_->used >= descriptors_->max;
+}
+
 bool SimIo::try_recv(SimSocket& socket, RecvOp& op) {
   SimEnd& end = own(socket);
   if (!readable(socket)) return false;
@@ -111,6 +121,8 @@ bool SimIo::try_recv(SimSocket& socket, RecvOp& op) {
   }
   if (end.inbox.empty()) {
     op.result = Chunk();
+    end.told_of_end = true;
+    end.waiting_since = {};
     return true;
   }
   Chunk chunk;
@@ -125,6 +137,8 @@ bool SimIo::try_recv(SimSocket& socket, RecvOp& op) {
   std::copy_n(end.inbox.data(), count, chunk.room().data());
   chunk.grow(count);
   end.inbox.erase(0, count);
+  end.taken += count;
+  if (end.inbox.empty()) end.waiting_since = end.ended ? network_.lived() : Instant{};
   network_.wake_writer(socket.connection, 1 - socket.side);
   op.result = std::move(chunk);
   return true;
@@ -164,14 +178,15 @@ bool SimIo::try_send(SimSocket& socket, SendOp& op) {
 bool SimIo::try_accept(SimSocket& socket, AcceptOp& op) {
   SimListener& listener = *socket.listener;
   if (listener.queue.empty()) return false;
-  if (network_.chance(network_.faults.no_descriptors)) {
+  if (descriptor_wanting()) {
     op.result = std::unexpected(os_error(EMFILE, "accept"));
     return true;
   }
   const std::shared_ptr<SimConnection> connection = listener.queue.front();
   listener.queue.pop_front();
   const int fd = network_.next_descriptor_++;
-  network_.unadopted_.emplace(fd, std::pair(connection, 1));
+  network_.unadopted_.emplace(fd, SimNetwork::Unadopted{connection, descriptors_});
+  ++descriptors_->used;
   op.peer = connection->ends[1].peer;
   op.result = fd;
   return true;
@@ -219,7 +234,12 @@ void SimIo::run_read(Runnable& runnable) {
   auto& op = static_cast<Op&>(runnable);
   SimSocket& socket = of(*op.socket);
   WEIR_ASSERT(socket.reading == &op);
-  if (!socket.io->try_read(socket)) return;
+  const bool done = std::exchange(socket.read_done, false);
+  if (done) {
+    own(socket).taken = socket.told_taken;
+    own(socket).told_of_end = socket.told_of_end;
+  }
+  if (!done && !socket.io->try_read(socket)) return;
   socket.reading = nullptr;
   op.finish();
 }
@@ -245,6 +265,10 @@ bool SimIo::start_recv(Socket& base, RecvOp& op) {
 bool SimIo::start_send(Socket& base, SendOp& op) {
   SimSocket& socket = of(base);
   socket.send_cancelled = false;
+  const SimEnd& end = own(socket);
+  const bool waits = end.waiting_since != Instant{};
+  socket.send_known = {end.taken, end.told_of_end,
+                       waits ? network_.lived() - end.waiting_since : Micros(0)};
   const bool later = network_.chance(network_.faults.deferred);
   if (!later && try_send(socket, op)) return true;
   set_writing(socket, op, SimSocket::Writes::send);
@@ -285,7 +309,7 @@ std::optional<Result<int>> SimIo::accept_queued(Socket& listener, Peer& peer) {
 bool SimIo::start_connect(ConnectOp& op) {
   const SimFaults& faults = network_.faults;
   op.socket = nullptr;
-  if (network_.chance(faults.no_descriptors)) {
+  if (descriptor_wanting()) {
     op.result = std::unexpected(os_error(EMFILE, "socket"));
     return true;
   }
@@ -296,24 +320,27 @@ bool SimIo::start_connect(ConnectOp& op) {
   op.result = socket;
   set_writing(*socket, op, SimSocket::Writes::connect);
   Instant at = network_.now() + network_.delay();
-  if (network_.silent_.contains(op.target.text()) || network_.chance(faults.connect_silent)) {
-    return false;
-  }
+  const auto known = network_.fates_.find(op.target.text());
+  SimFate fate = known == network_.fates_.end() ? SimFate::reachable : known->second;
+  if (network_.chance(faults.connect_silent)) fate = SimFate::silent;
+  if (fate == SimFate::silent) return false;
   if (network_.chance(faults.connect_slow)) {
     const auto slow = static_cast<std::uint64_t>(Micros(faults.connect_slow_max).count());
     at += Micros(static_cast<std::int64_t>(network_.random(slow + 1)));
   }
-  const bool refused = network_.chance(faults.connect_refused);
-  network_.schedule(at, [this, connection, refused, target = op.target] {
-    if (!refused) return network_.attempt_connect(connection, target);
-    network_.finish_connect(connection, std::unexpected(os_error(ECONNREFUSED, "connect")));
+  if (network_.chance(faults.connect_refused)) fate = SimFate::refused;
+  if (network_.chance(faults.connect_unreachable)) fate = SimFate::unreachable;
+  network_.schedule(at, [this, connection, fate, target = op.target] {
+    if (fate == SimFate::reachable) return network_.attempt_connect(connection, target);
+    const int why = fate == SimFate::refused ? ECONNREFUSED : EHOSTUNREACH;
+    network_.finish_connect(connection, std::unexpected(os_error(why, "connect")));
   });
   return false;
 }
 
 void SimIo::cancel_recv(Socket& base, Error why) {
   SimSocket& socket = of(base);
-  if (socket.reading == nullptr) return;
+  if (socket.reading == nullptr || socket.read_done) return;
   Op& op = *std::exchange(socket.reading, nullptr);
   switch (socket.reads) {
     case SimSocket::Reads::recv: static_cast<RecvOp&>(op).result = fail(why); break;

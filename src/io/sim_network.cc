@@ -14,14 +14,17 @@ constexpr int kFirstDescriptor = 1
 constexpr std::int64_t kEpochMicros = 1'700'000'000'000'000;
 constexpr Micros kRound{1};  // what a round of turns costs, so that nobody spins in frozen time
 constexpr Millis kRetransmit{1000};
+constexpr std::uint64_t kWallJumpMax = 3'000'000'000'000'000;  // nearly a century of microseconds
 
 enum Note : std::uint64_t { kConnected = 1, kRefused, kSent, kDelivered, kEnd, kReset, kTurned };
 
-Peer peer_of(const SocketAddress& target, std::uint64_t port) {
+Peer peer_of(const SocketAddress& target, std::uint64_t connection) {
   Peer peer;
   peer.unix_socket = target.is_unix();
-  peer.ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
-  peer.port = static_cast<std::uint16_t>(1024 + port % 60'000);
+  // Its own for each connection: 127.0.0.0/8.
+  const auto part = [&](int shift) { return static_cast<std::uint8_t>(connection >> shift); };
+  peer.ip = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, part(16), part(8), part(0)};
+  peer.port = static_cast<std::uint16_t>(1024 + connection % 60'000);
   return peer;
 }
 
@@ -32,7 +35,16 @@ SimNetwork::SimNetwork(std::uint64_t seed, SimFaults with)
 
 SimNetwork::~SimNetwork() { WEIR_ASSERT(loops_.empty()); }
 
-WallTime SimNetwork::wall_time() const { return {kEpochMicros + now_.time_since_epoch().count()}; }
+WallTime SimNetwork::wall_time() const {
+  return {kEpochMicros + (now_ + wall_offset_).time_since_epoch().count()};
+}
+
+void SimNetwork::limit_descriptors(Loop& loop, SimDescriptors& descriptors) {
+  const auto found = std::ranges::find_if(loops_, [&](SimIo* io) { return &io->loop_ == &loop; });
+  WEIR_ASSERT(found != loops_.end());
+  WEIR_ASSERT((*found)->descriptors_->used == 0);
+  (*found)->descriptors_ = &descriptors;
+}
 
 std::uint64_t SimNetwork::random(std::uint64_t limit) {
   WEIR_ASSERT(limit > 0);
@@ -53,6 +65,7 @@ void SimNetwork::note(std::uint64_t what, std::uint64_t a, std::uint64_t b) {
 }
 
 Micros SimNetwork::delay() {
+  delay_bound_ = std::max({delay_bound_, faults.delay_min, faults.delay_max});
   const std::int64_t width = (faults.delay_max - faults.delay_min).count();
   if (width <= 0) return faults.delay_min;
   return faults.delay_min +
@@ -78,9 +91,10 @@ Result<int> SimNetwork::listen(const SocketAddress& address, int backlog) {
 void SimNetwork::close_descriptor(int fd) {
   const auto found = unadopted_.find(fd);
   if (found == unadopted_.end()) return;
-  const auto [connection, side] = found->second;
+  const Connection connection = found->second.connection;
+  --found->second.descriptors->used;
   unadopted_.erase(found);
-  close_end(connection, side, false);
+  close_end(connection, 1, true);
 }
 
 bool SimNetwork::turn_ready_loops() {
@@ -98,30 +112,56 @@ bool SimNetwork::turn_ready_loops() {
 
 Instant SimNetwork::next_happening() {
   Instant next = events_.empty() ? kNever : std::get<0>(events_.begin()->first);
-  for (SimIo* io : loops_) next = std::min(next, io->loop_.timers().next());
+  for (SimIo* io : loops_) {
+    if (!io->loop_.stopping()) next = std::min(next, io->loop_.timers().next());
+  }
   return next;
 }
 
 void SimNetwork::advance(Instant to) {
   now_ = std::max(now_, to);
   while (!events_.empty() && std::get<0>(events_.begin()->first) <= now_) {
+    spins_ = 0;
     Event event = std::move(events_.extract(events_.begin()).mapped());
     event();
   }
 }
 
+// As if the process had been stopped for a while, or somebody had set the clock.
+void SimNetwork::jump_clocks() {
+  if (chance(faults.clock_jump)) {
+    const auto most = static_cast<std::uint64_t>(Micros(faults.clock_jump_max).count());
+    const Micros jump(static_cast<std::int64_t>(random(most + 1)));
+    now_ += jump;
+    jumped_ += jump;
+  }
+  if (chance(faults.wall_jump)) {
+    wall_offset_ = Micros(static_cast<std::int64_t>(random(2 * kWallJumpMax)) -
+                          static_cast<std::int64_t>(kWallJumpMax));
+  }
+}
+
 bool SimNetwork::run_until(bool (*done)(void*), void* context, Instant limit) {
+  const Micros jumped_before = jumped_;
+  const auto end = [&] { return limit + (jumped_ - jumped_before); };
   while (!done(context)) {
+    if (spinning()) return false;
     if (turn_ready_loops()) {
+      ++spins_;
+      ++turns_;
+      jump_clocks();
       advance(now_ + kRound);
-      if (now_ > limit) return done(context);
+      if (now_ > end()) return done(context);
       continue;
     }
+    spins_ = 0;
     const Instant next = next_happening();
-    if (next > limit || next == kNever) return false;
+    if (next > end() || next == kNever) return false;
     now_ = std::max(now_, next);
     // Nobody is ready: this only tells the loops the time, so that what happens next happens then.
-    for (std::size_t i = 0; i < loops_.size(); ++i) loops_[i]->loop_.turn(now_);
+    for (std::size_t i = 0; i < loops_.size(); ++i) {
+      if (!loops_[i]->loop_.stopping()) loops_[i]->loop_.turn(now_);
+    }
     advance(now_);
   }
   return true;
@@ -187,6 +227,12 @@ std::size_t SimNetwork::room(const SimConnection& connection, int to) const {
 
 void SimNetwork::transmit(const Connection& connection, int to, Bytes bytes) {
   SimEnd& end = connection->ends[static_cast<std::size_t>(to)];
+  SimEnd& sender = connection->ends[static_cast<std::size_t>(1 - to)];
+  const SimKnown& known = sender.socket->send_known;
+  if (sender.known.empty() || !(sender.known.back().second == known)) {
+    sender.known.emplace_back(sender.sent, known);
+  }
+  sender.sent += bytes.size();
   end.in_flight += bytes.size();
   end.last_delivery = std::max(end.last_delivery + Micros(1), now_ + delay());
   note(kSent, connection->id, bytes.size());
@@ -195,6 +241,7 @@ void SimNetwork::transmit(const Connection& connection, int to, Bytes bytes) {
   connection->sent += bytes.size();
   if (connection->sent <= connection->reset_at) return;
   connection->reset_at = UINT64_MAX;
+  connection->broken_by_network = true;
   transmit_reset(connection, 0);
   transmit_reset(connection, 1);
 }
@@ -207,6 +254,7 @@ void SimNetwork::transmit_end(const Connection& connection, int to) {
     if (there.broken || there.closed) return;
     note(kEnd, connection->id, static_cast<std::uint64_t>(to));
     there.ended = true;
+    if (there.waiting_since == Instant{}) there.waiting_since = lived();
     wake_reader(connection, to);
   });
 }
@@ -218,6 +266,7 @@ void SimNetwork::deliver(const Connection& connection, int to, Bytes bytes) {
   if (end.closed) return transmit_reset(connection, 1 - to);  // nobody will read it
   note(kDelivered, connection->id, bytes.size());
   end.inbox += bytes;
+  if (end.waiting_since == Instant{}) end.waiting_since = lived();
   wake_reader(connection, to);
 }
 
@@ -250,11 +299,29 @@ void SimNetwork::close_end(const Connection& connection, int side, bool reset) {
 }
 
 void SimNetwork::wake_reader(const Connection& connection, int side) {
-  schedule(now_ + delay(), [connection, side] {
+  schedule(now_ + delay(), [this, connection, side] {
     SimSocket* socket = connection->ends[static_cast<std::size_t>(side)].socket;
     if (socket == nullptr || socket->reading == nullptr) return;
+    if (!socket->read_done && chance(faults.told_late)) {
+      SimEnd& end = connection->ends[static_cast<std::size_t>(side)];
+      const std::pair known(end.taken, end.told_of_end);
+      socket->read_done = socket->io->try_read(*socket);
+      socket->told_taken = std::exchange(end.taken, known.first);
+      socket->told_of_end = std::exchange(end.told_of_end, known.second);
+    }
     socket->io->loop_.queue.push(*socket->reading);
   });
+}
+
+SimKnown known_when_sent(Socket& base, std::uint64_t place) {
+  const auto& socket = static_cast<SimSocket&>(base);
+  auto& known = socket.connection->ends[static_cast<std::size_t>(1 - socket.side)].known;
+  while (known.size() > 1 && known[1].first <= place) known.pop_front();
+  return known.empty() ? SimKnown{} : known.front().second;
+}
+
+std::shared_ptr<SimConnection> connection_of(Socket& socket) {
+  return static_cast<SimSocket&>(socket).connection;
 }
 
 void SimNetwork::wake_writer(const Connection& connection, int side) {

@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <random>
-#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -37,9 +36,33 @@ struct SimFaults {
   Millis connect_slow_max{2000};
   double reset = 0;                    ///< per connection: broken at a random byte …
   std::uint64_t reset_within = 65536;  ///< … below this one
-  double no_descriptors = 0;           ///< accept and connect fail for want of a descriptor
+  double connect_unreachable = 0;
+  double no_descriptors = 0;  ///< accept and connect fail for want of a descriptor
+  /// A receive completes before its owner is told, so that a cancel in between comes too late.
+  double told_late = 0;
+  double clock_jump = 0;  ///< per round of turns: nobody ran for a while
+  Millis clock_jump_max{0};
+  double wall_jump = 0;  ///< per round of turns: the wall clock is set, forward or back
   std::size_t receive_capacity =
       64_KiB;  ///< per direction, on the wire and unread; then a send waits
+};
+
+/// How connects to an address fare.
+enum class SimFate : std::uint8_t { reachable, refused, silent, unreachable };
+
+/// Descriptors that the loops of one process have in common; further ones are refused.
+struct SimDescriptors {
+  std::size_t used = 0;
+  std::size_t max = SIZE_MAX;
+};
+
+/// What an end of a connection knew when it began to send a certain byte.
+struct SimKnown {
+  std::uint64_t taken = 0;   ///< bytes that its receives had been given
+  bool told_of_end = false;  ///< a receive had been given the end
+  /// Bytes or an end that no receive had taken were there for so long; zero: there were none.
+  Micros waiting{0};
+  bool operator==(const SimKnown&) const = default;
 };
 
 class SimNetwork {
@@ -56,11 +79,17 @@ class SimNetwork {
   /// when there is one at this address. Closed with the last socket that adopted it.
   Result<int> listen(const SocketAddress& address, int backlog = 1024);
   /// Connects to this address are never answered.
-  void silence(const SocketAddress& address) { silent_.insert(address.text()); }
-  /// Closes an accepted descriptor that nobody adopted.
+  void silence(const SocketAddress& address) { set_fate(address, SimFate::silent); }
+  /// From now on; a connect that is under way is not changed.
+  void set_fate(const SocketAddress& address, SimFate fate) { fates_[address.text()] = fate; }
+  /// The loop, which is on this network, takes its descriptors from here. Outlives the network.
+  void limit_descriptors(Loop& loop, SimDescriptors& descriptors);
+  /// Resets an accepted connection that nobody adopted.
   void close_descriptor(int fd);
 
   [[nodiscard]] Instant now() const { return now_; }
+  /// Without what the clock has jumped.
+  [[nodiscard]] Instant lived() const { return now_ - jumped_; }
   [[nodiscard]] WallTime wall_time() const;
   /// Turns all loops, and advances the clock when none is ready, until `done()` or the limit.
   /// False: the limit was reached, or nothing is left that could ever happen.
@@ -70,6 +99,14 @@ class SimNetwork {
   }
   /// At most so many rounds of turns, without advancing the clock to what is later.
   void rounds(int count);
+
+  /// The loops turned so often in a row without anything else happening that it will never end.
+  /// Then run() is over at once.
+  [[nodiscard]] bool spinning() const { return spins_ >= kSpinsMax || turns_ >= kTurnsMax; }
+  static constexpr std::uint64_t kSpinsMax = 200'000;
+  static constexpr std::uint64_t kTurnsMax = 50'000'000;
+  /// The longest delay that may lie between the arrival of something and its being told.
+  [[nodiscard]] Micros delay_bound() const { return delay_bound_; }
 
   /// Sockets that somebody holds, and accepted descriptors that nobody has adopted.
   [[nodiscard]] std::size_t sockets() const { return sockets_ + unadopted_.size(); }
@@ -88,6 +125,7 @@ class SimNetwork {
   bool run_until(bool (*done)(void*), void* context, Instant limit);
   bool turn_ready_loops();
   void advance(Instant to);
+  void jump_clocks();
   [[nodiscard]] Instant next_happening();
   void note(std::uint64_t what, std::uint64_t a, std::uint64_t b);
   Micros delay();
@@ -113,12 +151,21 @@ class SimNetwork {
   std::uint64_t trace_ = 0;
   std::uint64_t sequence_ = 0;
   int next_descriptor_;
+  std::uint64_t spins_ = 0;
+  std::uint64_t turns_ = 0;
+  Micros jumped_{0};  // that nobody lived through
+  Micros wall_offset_{0};
+  Micros delay_bound_{0};
   std::size_t sockets_ = 0;
   std::uint64_t next_connection_ = 1;
   std::map<std::tuple<Instant, std::uint64_t, std::uint64_t>, Event> events_;
-  std::map<int, std::pair<Connection, int>> unadopted_;
+  struct Unadopted {
+    Connection connection;
+    SimDescriptors* descriptors;
+  };
+  std::map<int, Unadopted> unadopted_;
   std::map<int, std::shared_ptr<SimListener>> listening_;
-  std::set<std::string> silent_;
+  std::map<std::string, SimFate> fates_;
   std::vector<SimIo*> loops_;
 };
 

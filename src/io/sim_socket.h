@@ -27,6 +27,10 @@ struct SimSocket final : Socket, ChunkWaiter {
   Writes writes = Writes::none;
   Op* reading = nullptr;
   Op* writing = nullptr;
+  bool read_done = false;        // complete, and its owner is about to be told
+  std::uint64_t told_taken = 0;  // and then knows this
+  bool told_of_end = false;
+  SimKnown send_known;  // when the send was started
   bool send_cancelled = false;
   Error send_why{};
   bool reset_on_close = false;
@@ -42,6 +46,11 @@ struct SimEnd {
   bool write_ended = false;   // this end has sent its own
   bool broken = false;
   bool closed = false;
+  std::uint64_t taken = 0;   // bytes that receives of this end were given
+  bool told_of_end = false;  // a receive was given the end
+  Instant waiting_since{};   // for a receive: what is there, not counting jumps of the clock
+  std::uint64_t sent = 0;    // bytes by this end
+  std::deque<std::pair<std::uint64_t, SimKnown>> known;  // from the byte on that it sent
 };
 
 struct SimConnection {
@@ -49,7 +58,14 @@ struct SimConnection {
   std::array<SimEnd, 2> ends;  // 0: who connected
   std::uint64_t sent = 0;
   std::uint64_t reset_at = UINT64_MAX;
+  bool broken_by_network = false;  // that was reached
 };
+
+/// What the other end knew when it sent the byte at this place, counted from 0. Once per byte, in
+/// order.
+SimKnown known_when_sent(Socket& socket, std::uint64_t place);
+/// Names the connection for as long as it is wanted.
+std::shared_ptr<SimConnection> connection_of(Socket& socket);
 
 struct SimListener {
   SocketAddress address;
@@ -71,6 +87,7 @@ class SimIo final : public Io {
 
   Socket* adopt(int fd) override;
   Socket* adopt_listener(int fd) override;
+  void discard(int fd) override { network_.close_descriptor(fd); }
   void close(Socket& socket) override;
   // The simulated network accepts bytes as the peer takes them: what is not accepted has not moved.
   [[nodiscard]] std::uint64_t unacknowledged(const Socket&) const override { return 0; }
@@ -88,6 +105,7 @@ class SimIo final : public Io {
   void cancel_send(Socket& socket, Error why) override;
   void cancel_connect(ConnectOp& op, Error why) override;
 
+  SimNetwork& network() { return network_; }
   void wait(Instant) override {}
   void wake() override { woken_.store(true); }
 
@@ -102,6 +120,7 @@ class SimIo final : public Io {
   [[nodiscard]] bool ready() const;
   [[nodiscard]] bool readable(const SimSocket& socket) const;
   [[nodiscard]] bool writable(const SimSocket& socket) const;
+  [[nodiscard]] bool descriptor_wanting() const;
   bool try_recv(SimSocket& socket, RecvOp& op);
   bool try_send(SimSocket& socket, SendOp& op);
   bool try_accept(SimSocket& socket, AcceptOp& op);
@@ -116,6 +135,8 @@ class SimIo final : public Io {
 
   Loop& loop_;
   SimNetwork& network_;
+  SimDescriptors unlimited_;
+  SimDescriptors* descriptors_ = &unlimited_;
   std::atomic<bool> woken_{false};
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/sim_socket.h"
+#include "malformed.h"
 #include "world.h"
 
 namespace weir::sim {
@@ -20,6 +21,9 @@ std::string request_head(const Exchange& x) {
                                  x.id, x.http10 ? 0 : 1, x.id);
   if (x.close) text += "Connection: close\r\n";
   if (x.expect) text += "Expect: 100-continue\r\n";
+  if (x.request_pad > 0) {
+    text += fmt::format("X-Pad: {}\r\n", pad(x.id, Side::request, x.request_pad));
+  }
   if (x.way == Way::upgrade) text += "Connection: upgrade\r\nUpgrade: sim\r\n";
   if (x.request_framing == Framing::known) {
     text += fmt::format("Content-Length: {}\r\n", x.request_size);
@@ -27,6 +31,13 @@ std::string request_head(const Exchange& x) {
     text += "Transfer-Encoding: chunked\r\n";
   }
   return text + "\r\n";
+}
+
+void begin(World& world, Wire& wire, Exchange& x) {
+  x.sent = true;
+  x.wire = wire.connection();
+  x.client_ip = wire.own_ip();
+  if (x.way != Way::tcp) x.begun_at = world.network.now();
 }
 
 Task<> wait_for_continue(Batch& batch) {
@@ -38,7 +49,7 @@ Task<> wait_for_continue(Batch& batch) {
 Task<> write_requests(Batch* batch) {
   World& world = batch->world;
   for (Exchange* x : batch->exchanges) {
-    x->sent = true;
+    begin(world, batch->wire, *x);
     const bool tunnel = x->way == Way::upgrade;
     const Framing framing = tunnel ? Framing::none : x->request_framing;
     const bool at_once =
@@ -53,11 +64,16 @@ Task<> write_requests(Batch* batch) {
       head.clear();
       co_await wait_for_continue(*batch);
     }
-    const std::size_t stop_at = x->ask == Ask::leave_in_request && !tunnel ? x->ask_at : SIZE_MAX;
-    const Sent sent =
-        co_await send_body(world, batch->wire,
-                           {x->id, Side::request, framing, x->request_size, stop_at, x->dawdles,
-                            x->trailers, &x->request_finished, std::move(head)});
+    const bool stops = x->ask == Ask::leave_in_request || x->ask == Ask::bad_chunk;
+    const std::size_t stop_at = stops && !tunnel ? x->ask_at : SIZE_MAX;
+    const Sent sent = co_await send_body(
+        world, batch->wire,
+        {x->id, Side::request, framing, x->request_size, stop_at, x->dawdles, x->trailers,
+         &x->request_finished, std::move(head), x->ask == Ask::bad_chunk});
+    if (sent == Sent::stopped && x->ask == Ask::bad_chunk) {
+      world.note("client: sent a bad chunk in the request of {}", x->id);
+      co_return;
+    }
     if (sent == Sent::stopped) {
       world.note("client: leaves in the request of {}", x->id);
       for (Exchange* unanswered : batch->exchanges) unanswered->left = true;
@@ -95,6 +111,10 @@ bool take_head(World& world, Exchange& x, const Head& head, Answer& answer) {
   if (answer.status != 100 && !answer.ours && head.get("x-id") != std::to_string(x.id)) {
     world.violate("exchange {}: got the response of {}", x.id, head.get("x-id"));
     return false;
+  }
+  const bool padded = x.response_pad > 0 && !answer.ours && answer.status >= 200;
+  if (padded && head.get("x-pad") != pad(x.id, Side::response, x.response_pad)) {
+    world.violate("exchange {}: the response's field is not what was sent", x.id);
   }
   return true;
 }
@@ -193,11 +213,12 @@ Batch next_batch(World& world, Wire& wire, Script& script, std::size_t& next) {
   while (next < script.exchanges.size() && batch.exchanges.size() < most) {
     Exchange* x = script.exchanges[next];
     const bool alone = x->way != Way::http || x->expect;
-    if (x->way == Way::tcp || (alone && !batch.exchanges.empty())) break;
-    if (!batch.exchanges.empty()) batch.exchanges.back()->followed = true;
+    if (x->way == Way::tcp || x->way == Way::malformed || (alone && !batch.exchanges.empty()))
+      break;
+    if (!batch.exchanges.empty()) batch.exchanges.back()->followed = x;
     batch.exchanges.push_back(x);
     ++next;
-    if (alone || x->close || x->http10) break;
+    if (alone || x->close || x->http10 || x->ask == Ask::bad_chunk) break;
   }
   return batch;
 }
@@ -218,7 +239,7 @@ Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next) {
         x->abandoned = true;
         continue;
       }
-      go_on = co_await read_answer(batch, *x);
+      go_on = co_await read_answer(batch, *x) && x->ask != Ask::bad_chunk;
       if (may_end && x->seen_status == 0) x->abandoned = true;
       // The rest of a long upload that no server wants is not read for ever.
       may_end = x->early && x->server_close;
@@ -241,7 +262,7 @@ Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next) {
 }
 
 Task<> converse_tcp(World& world, Wire& wire, Exchange& x) {
-  x.sent = true;
+  begin(world, wire, x);
   world.note("client: tcp {} with {} bytes", x.id, x.request_size);
   if (co_await wire.send(fmt::format("{}\n", x.id))) co_await converse_tunnel(world, wire, x);
   // To leave a tunnel properly would be to end it.

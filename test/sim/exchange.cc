@@ -4,13 +4,15 @@
 #include <algorithm>
 #include <array>
 
+#include "malformed.h"
+#include "swarm.h"
+
 namespace weir::sim {
 namespace {
 
 constexpr std::size_t kSurplusBody = 1000;  // small, so that it travels with what is behind it
 
-// Less would need more than the patience of a client for the largest bodies.
-constexpr std::size_t kCapacityMin = 400;
+constexpr std::size_t kOtherFields = 600;  // more than a head has besides what pads it
 
 std::uint64_t mix(std::uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -71,7 +73,15 @@ void draw_tunnel(Draw& draw, Exchange& x) {
   }
 }
 
-void draw_trouble(Draw& draw, Exchange& x) {
+void draw_pads(Draw& draw, Exchange& x, const Swarm& swarm) {
+  if (!draw.chance(swarm.padded) || x.way == Way::tcp) return;
+  const std::size_t most = swarm.head_size - kOtherFields;
+  const bool near = draw.chance(0.5);
+  x.request_pad = near ? most - draw.below(10) : draw.below(most);
+  if (draw.chance(0.5)) x.response_pad = near ? most - draw.below(10) : draw.below(most);
+}
+
+void draw_trouble(Draw& draw, Exchange& x, const Swarm& swarm) {
   if (draw.chance(0.35)) {
     x.serve = static_cast<Serve>(1 + draw.below(static_cast<std::uint64_t>(Serve::silent)));
     x.cut_at = draw.below(x.response_size + 1);
@@ -82,9 +92,14 @@ void draw_trouble(Draw& draw, Exchange& x) {
       x.thinks = x.dawdles = Millis(0);
     }
   }
+  if (x.serve == Serve::huge_head) x.response_pad = swarm.head_size + draw.below(20'000);
   if (draw.chance(0.15)) {
-    x.ask = static_cast<Ask>(1 + draw.below(static_cast<std::uint64_t>(Ask::reset_in_response)));
-    x.ask_at = draw.below(1 + (x.ask == Ask::leave_in_request ? x.request_size : x.response_size));
+    x.ask = static_cast<Ask>(1 + draw.below(static_cast<std::uint64_t>(Ask::bad_chunk)));
+    if (x.ask == Ask::bad_chunk && x.request_framing != Framing::chunked) {
+      x.ask = Ask::leave_in_request;
+    }
+    const bool in_request = x.ask == Ask::leave_in_request || x.ask == Ask::bad_chunk;
+    x.ask_at = draw.below(1 + (in_request ? x.request_size : x.response_size));
   }
 }
 
@@ -100,6 +115,8 @@ std::string_view name(Serve serve) {
     case Serve::reset_in_body: return "reset_in_body";
     case Serve::malformed_head: return "malformed_head";
     case Serve::surplus: return "surplus";
+    case Serve::hidden_close: return "hidden_close";
+    case Serve::huge_head: return "huge_head";
     case Serve::silent: return "silent";
   }
   return "?";
@@ -135,35 +152,30 @@ std::size_t Draw::size() {
   return below(kLimits[kOften[below(kOften.size())]]);
 }
 
-Exchange draw_exchange(Draw& draw, std::uint64_t id, Weather weather) {
+std::string pad(std::uint64_t id, Side side, std::size_t size) {
+  std::string text = pattern(id, side, 0, size);
+  for (char& c : text) c = static_cast<char>('a' + (static_cast<unsigned char>(c) & 15));
+  return text;
+}
+
+Exchange draw_exchange(Draw& draw, std::uint64_t id, const Swarm& swarm) {
   Exchange x;
   x.id = id;
   draw_request(draw, x);
   draw_response(draw, x);
   if (draw.chance(0.12)) draw_tunnel(draw, x);
-  if (weather == Weather::stormy) draw_trouble(draw, x);
+  if (draw.chance(swarm.malformed)) {
+    x.way = Way::malformed;
+    x.malformed = draw.below(malformed_count());
+    return x;
+  }
+  if (swarm.crowd) {
+    x.request_size %= 1'000;
+    x.response_size %= 1'000;
+  }
+  draw_pads(draw, x, swarm);
+  if (swarm.weather == Weather::stormy) draw_trouble(draw, x, swarm);
   return x;
-}
-
-// A swarm: each seed has some of the faults, and these in its own strength.
-io::SimFaults draw_faults(Draw& draw) {
-  io::SimFaults faults;
-  const auto some = [&](double most) {
-    return draw.chance(0.4) ? most * static_cast<double>(1 + draw.below(100)) / 100 : 0.0;
-  };
-  faults.short_read = some(0.9);
-  faults.short_write = some(0.9);
-  faults.short_bytes_max = 1 + draw.below(32);
-  faults.deferred = some(0.5);
-  faults.delay_max = Micros(draw.chance(0.5) ? draw.below(20'000) : 0);
-  faults.connect_refused = some(0.2);
-  faults.connect_silent = some(0.1);
-  faults.connect_slow = some(0.2);
-  faults.reset = some(0.3);
-  faults.reset_within = 1 + draw.below(draw.chance(0.5) ? 2'000 : 300'000);
-  faults.no_descriptors = some(0.05);
-  faults.receive_capacity = kCapacityMin + draw.below(draw.chance(0.5) ? 65'536 : 2'000);
-  return faults;
 }
 
 }  // namespace weir::sim

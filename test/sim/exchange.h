@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
@@ -15,7 +16,7 @@
 
 namespace weir::sim {
 
-enum class Way : std::uint8_t { http, upgrade, tcp };
+enum class Way : std::uint8_t { http, upgrade, tcp, malformed };
 enum class Framing : std::uint8_t { none, known, chunked, until_close };
 enum class Side : std::uint8_t { request, response };
 
@@ -28,8 +29,10 @@ enum class Serve : std::uint8_t {
   close_in_body,  ///< after `cut_at` bytes; proper only where the end of the body is the close
   reset_in_body,
   malformed_head,
-  surplus,  ///< sends bytes behind its response
-  silent,   ///< never answers; of a tunnel: never ends its direction
+  surplus,       ///< sends bytes behind its response
+  hidden_close,  ///< closes behind its response, which does not say so
+  huge_head,     ///< larger than allowed
+  silent,        ///< never answers; of a tunnel: never ends its direction
 };
 std::string_view name(Serve serve);
 
@@ -39,6 +42,7 @@ enum class Ask : std::uint8_t {
   leave_in_request,   ///< closes after `ask_at` bytes of the request's body
   leave_in_response,  ///< closes after `ask_at` bytes of the response's body
   reset_in_response,
+  bad_chunk,  ///< sends what is no chunk after `ask_at` bytes of the request's body
 };
 
 struct Exchange {
@@ -51,6 +55,8 @@ struct Exchange {
   bool expect = false;  ///< 100-continue
   Framing request_framing = Framing::none;
   std::size_t request_size = 0;
+  std::size_t request_pad = 0;  ///< bytes of a field that only makes the head larger
+  std::size_t malformed = 0;    ///< of Way::malformed: which
   Ask ask = Ask::whole;
   std::size_t ask_at = 0;
 
@@ -64,15 +70,19 @@ struct Exchange {
   int status = 200;
   Framing response_framing = Framing::known;
   std::size_t response_size = 0;
+  std::size_t response_pad = 0;
   std::size_t cut_at = 0;
   Millis thinks{0};
   Millis dawdles{0};  ///< between pieces of its body
 
   // --- what the client did and saw ---
+  Instant begun_at{};     ///< began to connect, or to send its head
+  std::string client_ip;  ///< of its connection, as the proxy sees it
+  std::shared_ptr<io::SimConnection> wire;
   bool sent = false;              ///< began to send its head
   bool request_finished = false;  ///< was about to send the last of it, or its end
   bool left = false;              ///< on purpose
-  bool followed = false;          ///< by one that was sent without waiting for its response
+  Exchange* followed = nullptr;   ///< by one that was sent without waiting for its response
   bool abandoned = false;         ///< sent behind one that ended the connection
   int seen_status = 0;            ///< final, or 101
   std::string seen_cause;         ///< "weir-cause" of a response that the proxy made
@@ -81,6 +91,9 @@ struct Exchange {
 
   // --- what servers did and saw ---
   int arrivals = 0;
+  std::shared_ptr<io::SimConnection> server_wire;  ///< of the last arrival
+  std::uint64_t answered_from = 0;                 ///< place of the response on it
+  bool on_kept = false;                            ///< it had carried another one before
   bool request_complete = false;
   bool response_finished = false;    ///< was about to send the last of it, or its end
   std::uint64_t response_total = 0;  ///< of a whole body
@@ -117,6 +130,10 @@ class Draw {
 
 enum class Weather : std::uint8_t { calm, stormy };
 
+std::string pad(std::uint64_t id, Side side, std::size_t size);
+
+struct Swarm;
+
 /// One client: exchanges one after the other, over as few connections as they allow.
 struct Script {
   std::vector<Exchange*> exchanges;
@@ -126,7 +143,6 @@ struct Script {
   Millis rests{0};        ///< between exchanges
 };
 
-Exchange draw_exchange(Draw& draw, std::uint64_t id, Weather weather);
-io::SimFaults draw_faults(Draw& draw);
+Exchange draw_exchange(Draw& draw, std::uint64_t id, const Swarm& swarm);
 
 }  // namespace weir::sim

@@ -5,6 +5,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "io/sim_socket.h"
+#include "malformed.h"
 #include "world.h"
 
 namespace weir::sim {
@@ -12,8 +14,13 @@ namespace {
 
 struct Line {
   int status = 0;
+  std::string client;
+  std::string method;
+  std::string host;
+  std::string path;
   std::string cause;
   std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
 };
 
 }  // namespace
@@ -23,24 +30,31 @@ class Judge {
   explicit Judge(World& world) : world_(world) {}
 
   void run() {
-    read_log();
     for (const Exchange& x : world_.exchanges_) {
-      if (x.way != Way::tcp) {
+      if (x.sent) by_ip_[x.client_ip] = &x;
+    }
+    for (World::Proxy& proxy : world_.proxies_) read_log(proxy.lines);
+    for (const Exchange& x : world_.exchanges_) {
+      if (x.way == Way::tcp) {
+        judge_session(x);
+      } else if (x.way == Way::malformed) {
+        judge_malformed(x);
+        continue;
+      } else {
         judge_logged_once(x);
         judge_log_agrees(x);
       }
       judge_exact(x);
-      if (world_.weather_ == Weather::calm) judge_calm(x);
+      if (world_.weather() == Weather::calm) judge_calm(x);
     }
-    judge_sessions();
+    if (sessions_unknown_ > world_.sessions_lost_) {
+      world_.violate("{} tcp sessions are logged that nobody began", sessions_unknown_);
+    }
     judge_nothing_left();
   }
 
  private:
-  void read_log() {
-    std::string text;
-    world_.log_->swap(text);
-    std::string_view rest = text;
+  void read_log(std::string_view rest) {
     while (!rest.empty()) {
       const std::size_t end = rest.find('\n');
       const auto line = nlohmann::json::parse(rest.substr(0, end), nullptr, false);
@@ -49,18 +63,90 @@ class Judge {
         world_.violate("a log line is no JSON");
         continue;
       }
-      const Line read{line.value("status", 0), line.value("cause", ""),
-                      line.value("bytes_sent", std::uint64_t{0})};
-      if (line.value("protocol", "") == "TCP") {
-        ++sessions_logged_;
-        continue;
+      Line read;
+      read.status = line.value("status", 0);
+      read.client = line.value("client", "");
+      read.method = line.value("method", "");
+      read.host = line.value("host", "");
+      read.path = line.value("path", "");
+      read.cause = line.value("cause", "");
+      read.bytes_sent = line.value("bytes_sent", std::uint64_t{0});
+      read.bytes_received = line.value("bytes_received", std::uint64_t{0});
+      take_line(std::move(read), line.value("protocol", "") == "TCP");
+    }
+  }
+
+  void take_line(Line line, bool session) {
+    const auto known = by_ip_.find(line.client);
+    const Exchange* client = known == by_ip_.end() ? nullptr : known->second;
+    if (session) {
+      if (client == nullptr || client->way != Way::tcp) {
+        ++sessions_unknown_;
+      } else {
+        logged_[client->id].push_back(std::move(line));
       }
-      const std::string path = line.value("path", "");
-      const auto id = id_of(path);
-      if (id && world_.find(*id) != nullptr) {
-        logged_[*id].push_back(read);
-      } else if (!path.empty() || read.cause.empty()) {
-        world_.violate("logged, but nobody sent it: {}", path);
+      return;
+    }
+    const auto id = id_of(line.path);
+    const Exchange* named = id ? world_.find(*id) : nullptr;
+    if (client != nullptr && client->way == Way::malformed) {
+      logged_[client->id].push_back(std::move(line));
+    } else if (named != nullptr && named->client_ip == line.client) {
+      logged_[*id].push_back(std::move(line));
+    } else if (line.path.empty() && !line.cause.empty() && client != nullptr) {
+      nameless_[line.client].push_back(std::move(line));  // refused before there was a name
+    } else {
+      world_.violate("logged, but nobody sent it: {} by {}", line.path, line.client);
+    }
+  }
+
+  // Refused with a cause, or ended; and logged once, with what was sent and nothing else.
+  void judge_malformed(const Exchange& x) {
+    const std::vector<Line>& lines = logged_[x.id];
+    const bool calm = world_.weather() == Weather::calm;
+    if (lines.size() > 1 || (lines.empty() && (x.seen_status > 0 || calm))) {
+      world_.violate("exchange {}: malformed, and logged {} times", x.id, lines.size());
+    }
+    if (calm && (x.seen_status < 400 || !x.response_complete)) {
+      world_.violate("exchange {}: malformed (kind {}), and not refused", x.id, x.malformed);
+    }
+    const std::string text = malformed_text(x.malformed, x.id, world_.swarm.head_size);
+    for (const Line& line : lines) {
+      if (line.cause.empty() || (x.seen_status > 0 && line.cause != x.seen_cause)) {
+        world_.violate("exchange {}: malformed, answered {} and logged {}", x.id, x.seen_cause,
+                       line.cause);
+      }
+      for (const std::string& part : {line.method, line.host, line.path}) {
+        if (text.find(part) == std::string::npos) {
+          world_.violate("exchange {}: malformed, and logged with {} that it did not send", x.id,
+                         part);
+        }
+      }
+    }
+  }
+
+  // A session is known by its client's address: one line each, with the bytes that it moved.
+  void judge_session(const Exchange& x) {
+    const std::vector<Line>& lines = logged_[x.id];
+    const bool must = x.arrivals > 0 || (x.sent && world_.weather() == Weather::calm);
+    if (lines.size() > 1 || (lines.empty() && must)) {
+      world_.violate("exchange {}: a tcp session that is logged {} times", x.id, lines.size());
+    }
+    for (const Line& line : lines) {
+      const bool whole = x.response_complete && x.request_complete;
+      const std::uint64_t sent = x.request_size + std::to_string(x.id).size() + 1;
+      if (line.cause.empty() && whole &&
+          (line.bytes_sent != x.response_bytes || line.bytes_received != sent)) {
+        world_.violate("exchange {}: {} and {} bytes, logged are {} and {}", x.id, sent,
+                       x.response_bytes, line.bytes_received, line.bytes_sent);
+      }
+      if (x.response_bytes > line.bytes_sent && line.cause.empty()) {
+        world_.violate("exchange {}: the client got {} bytes, logged are {}", x.id,
+                       x.response_bytes, line.bytes_sent);
+      }
+      const bool broken = !x.response_complete && !x.left && !x.wire->broken_by_network;
+      if (broken && line.cause.empty()) {
+        world_.violate("exchange {}: it broke, and logged is no cause", x.id);
       }
     }
   }
@@ -69,7 +155,12 @@ class Judge {
   void judge_logged_once(const Exchange& x) {
     const std::size_t count = logged_[x.id].size();
     if (count > 1) world_.violate("exchange {}: logged {} times", x.id, count);
-    const bool must = x.arrivals > 0 || x.seen_status > 0;
+    bool must = x.arrivals > 0 || x.seen_status > 0;
+    if (count == 0 && !x.seen_cause.empty()) {
+      const std::vector<Line>& lines = nameless_[x.client_ip];
+      must = lines.size() != 1 || lines.front().cause != x.seen_cause ||
+             lines.front().status != x.seen_status;
+    }
     if (must && count == 0) world_.violate("exchange {}: not logged", x.id);
     if (!x.sent && count > 0) world_.violate("exchange {}: logged, but never sent", x.id);
   }
@@ -90,16 +181,28 @@ class Judge {
       world_.violate("exchange {}: the client was told {}, logged is {}", x.id, x.seen_cause,
                      line.cause);
     }
-    const bool whole = x.response_complete && x.seen_cause.empty() && x.way == Way::http;
+    const bool whole = x.response_complete && x.seen_cause.empty() && x.way == Way::http &&
+                       x.ask != Ask::bad_chunk;
     if (whole && !line.cause.empty()) {
       world_.violate("exchange {}: the client has all of it, logged is {}", x.id, line.cause);
     }
-    // One behind it that breaks resets the connection, and what was not read yet is lost.
-    const bool lost = x.left || x.abandoned || x.followed;
-    const bool broken = x.sent && !x.response_complete && !lost;
-    if (broken && line.cause.empty() && !world_.resets_) {
+    const bool broken = x.sent && !x.response_complete && !x.left && !x.abandoned;
+    if (broken && line.cause.empty() && !may_be_lost(x)) {
       world_.violate("exchange {}: it broke, and logged is no cause", x.id);
     }
+  }
+
+  // The network broke the connection of the client, or one behind it on that connection broke: then
+  // what was not read yet is lost.
+  bool may_be_lost(const Exchange& x) {
+    if (x.wire->broken_by_network) return true;
+    // Who sends on after an early response has some seconds to read it, and the clock jumps.
+    if (world_.swarm.faults.clock_jump > 0 && x.request_size > 0) return true;
+    for (const Exchange* next = x.followed; next != nullptr; next = next->followed) {
+      const std::vector<Line>& lines = logged_[next->id];
+      if (lines.size() != 1 || !lines.front().cause.empty()) return true;
+    }
+    return false;
   }
 
   // Complete for the client exactly when the server ended it.
@@ -130,31 +233,24 @@ class Judge {
     }
   }
 
-  // A session has no name in the log: only their number can be compared.
-  void judge_sessions() {
-    std::size_t arrived = 0;
-    std::size_t sent = 0;
-    for (const Exchange& x : world_.exchanges_) {
-      if (x.way != Way::tcp) continue;
-      arrived += x.arrivals > 0 ? 1 : 0;
-      sent += x.sent ? 1 : 0;
-    }
-    const bool right =
-        world_.weather_ == Weather::calm ? sessions_logged_ == sent : sessions_logged_ >= arrived;
-    if (!right) {
-      world_.violate("{} tcp sessions were begun, {} reached a server, {} are logged", sent,
-                     arrived, sessions_logged_);
-    }
-  }
-
   void judge_nothing_left() {
-    if (const std::size_t used = world_.worker_->loop().chunks.used(); used != 0) {
-      world_.violate("{} bytes of buffers are still in use", used);
+    for (const World::Proxy& proxy : world_.proxies_) {
+      if (const std::size_t used = proxy.worker->loop().chunks.used(); used != 0) {
+        world_.violate("{} bytes of buffers are still in use", used);
+      }
     }
     if (const std::size_t sockets = world_.network.sockets(); sockets != 0) {
       world_.violate("{} sockets are left", sockets);
     }
-    const proxy::WorkerMetrics& counts = world_.metrics_.worker(0);
+    if (world_.descriptors.used != 0) {
+      world_.violate("{} descriptors are left", world_.descriptors.used);
+    }
+    for (std::size_t i = 0; i < world_.metrics_->workers(); ++i) {
+      judge_counts(world_.metrics_->worker(i));
+    }
+  }
+
+  void judge_counts(const proxy::WorkerMetrics& counts) {
     judge_zero("connections_active", counts.connections_active);
     judge_zero("requests_active", counts.requests_active);
     judge_zero("tunnels_active", counts.tunnels_active);
@@ -175,7 +271,9 @@ class Judge {
 
   World& world_;
   std::map<std::uint64_t, std::vector<Line>> logged_;
-  std::size_t sessions_logged_ = 0;
+  std::map<std::string, const Exchange*> by_ip_;
+  std::map<std::string, std::vector<Line>> nameless_;  // by client
+  std::size_t sessions_unknown_ = 0;
 };
 
 void judge(World& world) { Judge(world).run(); }

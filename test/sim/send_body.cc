@@ -21,7 +21,10 @@ Task<Sent> send_body(World& world, Wire& wire, Sending what) {
     if (none) co_return Sent::whole;
   }
   for (std::size_t at = 0;;) {
-    if (at >= what.stop_at) co_return Sent::stopped;
+    if (at >= what.stop_at) {
+      if (what.bad_chunk) co_await wire.send("x\r\n");
+      co_return Sent::stopped;
+    }
     const std::size_t piece_max = world.network.random(3) == 0 ? 100 : kPieceMax;
     std::size_t count = std::min<std::size_t>(what.size - at, 1 + world.network.random(piece_max));
     count = std::min(count, what.stop_at - at);

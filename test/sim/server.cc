@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "io/sim_socket.h"
 #include "world.h"
 
 namespace weir::sim {
 namespace {
 
 constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
-constexpr Millis kNoticed{500};  // the proxy has seen what was sent so long ago
+constexpr Millis kNoticed{20};  // and twice the network's delay: then the proxy has looked
 
 enum class Next : std::uint8_t { request, close, reset };
 
 /// What a server knows of its connection.
 struct Served {
-  std::uint64_t last = 0;       // the exchange before
-  Instant surplus_at = kNever;  // when bytes were sent that nobody asked for
+  std::uint64_t last = 0;     // the exchange before
+  std::uint64_t allowed = 0;  // bytes up to the end of its response; then come those nobody wants
+  bool ended = false;         // this end was sent
 };
 
 std::string response_head(const Exchange& x) {
@@ -23,6 +25,9 @@ std::string response_head(const Exchange& x) {
     text += "Transfer-Encoding: chunked\r\n";
   } else if (x.method == "HEAD") {
     text += fmt::format("Content-Length: {}\r\n", 100 + x.id);
+  }
+  if (x.response_pad > 0) {
+    text += fmt::format("X-Pad: {}\r\n", pad(x.id, Side::response, x.response_pad));
   }
   if (x.server_close) text += "Connection: close\r\n";
   return text + "\r\n";
@@ -78,7 +83,7 @@ Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
   // The end of a direction is proper wherever it comes.
   x->response_finished = true;
   x->response_total = sent == Sent::whole ? x->response_size : x->cut_at;
-  world->note("server: ends its direction of tunnel {}", x->id);
+  world->note("server {}: ends its direction of tunnel {}", wire->server, x->id);
   wire->stream.shutdown_write();
 }
 
@@ -148,50 +153,104 @@ Task<Next> respond(World& world, Wire& wire, Exchange& x, Served& served) {
     co_await linger(world, wire, x);
     co_return Next::close;
   }
-  if (x.serve == Serve::surplus) {
-    if (!co_await wire.send("surplus\r\n")) co_return Next::close;
-    served.surplus_at = world.network.now();
+  served.allowed = wire.handed;
+  if (x.serve == Serve::surplus && !co_await wire.send("surplus\r\n")) co_return Next::close;
+  if (x.serve == Serve::hidden_close) {
+    served.ended = true;
+    wire.stream.shutdown_write();
   }
   co_return Next::request;
 }
 
 /// The exchange whose head this is; nullptr: nobody's.
-Exchange* take_head(World& world, const Head& head, const Served& served) {
+Exchange* take_head(World& world, Wire& wire, const Head& head) {
   const std::size_t space = head.first.find(' ');
   const std::size_t end = head.first.rfind(' ');
   const std::string_view target =
       space < end ? std::string_view(head.first).substr(space + 1, end - space - 1) : "";
   const std::optional<std::uint64_t> id = id_of(target);
   Exchange* x = id ? world.find(*id) : nullptr;
-  if (x == nullptr || !x->sent || head.get("x-id") != std::to_string(*id) ||
-      head.first.substr(0, space) != x->method) {
+  if (x == nullptr || !x->sent || x->way == Way::malformed ||
+      head.get("x-id") != std::to_string(*id) || head.first.substr(0, space) != x->method) {
     world.violate("a server got a request that nobody sent: {}", head.first);
     return nullptr;
   }
-  world.note("server: {} arrived, {}", head.first, name(x->serve));
-  if (served.surplus_at != kNever && world.network.now() - served.surplus_at > kNoticed) {
-    world.violate("exchange {}: on a connection with surplus bytes behind {}", x->id, served.last);
+  world.note("server {}: {} arrived, {}", wire.server, head.first, name(x->serve));
+  if (world.gone_since(wire.server) < x->begun_at) {
+    world.violate("exchange {}: at a server that no name leads to", x->id);
   }
-  // RFC 9110 section 9.2.2: what has no body and is idempotent may be sent again.
-  const bool has_body = x->way == Way::http && x->request_size > 0;
-  const bool once = has_body || x->method == "POST" || x->request_framing == Framing::chunked;
-  if (++x->arrivals > 1 && once) {
-    world.violate("exchange {}: {} arrived {} times", x->id, x->method, x->arrivals);
+  if (x->request_pad > 0 && head.get("x-pad") != pad(x->id, Side::request, x->request_pad)) {
+    world.violate("exchange {}: the request's field is not what was sent", x->id);
   }
   return x;
 }
 
+// RFC 9110 section 9.2.2: what has no body and is idempotent may be sent again, and here only when
+// a connection that had been kept ended before any answer.
+void take_arrival(World& world, Wire& wire, Exchange& x, const Served& served) {
+  const bool has_body = x.way == Way::http && x.request_size > 0;
+  const bool once = has_body || x.method == "POST" || x.request_framing == Framing::chunked;
+  if (++x.arrivals > 1) {
+    const bool answered = x.server_wire->ends[0].taken > x.answered_from;
+    if (once || answered || !x.on_kept) {
+      world.violate("exchange {}: {} arrived {} times{}{}", x.id, x.method, x.arrivals,
+                    answered ? ", though an answer had begun" : "",
+                    x.on_kept ? "" : ", though its first connection was new");
+    }
+  }
+  x.server_wire = wire.connection();
+  x.answered_from = wire.handed;
+  x.on_kept = served.last != 0;
+}
+
+// No connection is used again after anything doubtful: neither with bytes that nobody asked for,
+// nor after its end; what the proxy was not told of yet it cannot know, for a short while.
+void check_reuse(World& world, Wire& wire, const Exchange& x, const Served& served,
+                 std::uint64_t place) {
+  const io::SimKnown known = io::known_when_sent(*wire.stream.plain_socket(), place);
+  if (served.last == 0) return;
+  if (known.taken > served.allowed) {
+    world.violate("exchange {}: on a connection with surplus bytes behind {}", x.id, served.last);
+  }
+  if (known.told_of_end) {
+    world.violate("exchange {}: on a connection that had ended behind {}", x.id, served.last);
+  }
+  const Micros bound = kNoticed + 2 * world.network.delay_bound();
+  if (known.waiting > bound && !world.swarm.tight()) {
+    world.violate("exchange {}: on a connection on which something waited for {} us behind {}",
+                  x.id, known.waiting.count(), served.last);
+  }
+}
+
+// A server with little patience ends a connection that is idle, and sees whether it is used still.
+Task<Got> read_next_head(World& world, Wire& wire, Head& head, Served& served) {
+  const Millis patience = wire.patience;
+  const bool idle = served.last != 0 && !served.ended && world.swarm.server_idle.count() > 0;
+  if (idle) wire.patience = world.swarm.server_idle;
+  Got got = wire.in.empty() ? co_await wire.more() : Got::bytes;
+  wire.patience = patience;
+  if (got == Got::stuck && idle) {
+    world.note("server {}: ends an idle connection", wire.server);
+    served.ended = true;
+    wire.stream.shutdown_write();
+    got = Got::bytes;
+  }
+  if (got == Got::bytes) got = co_await wire.read_head(head);
+  co_return got;
+}
+
 Task<Next> serve_one(World& world, Wire& wire, Served& served) {
   Head head;
-  const Millis patience = wire.patience;
-  if (served.last != 0 && world.server_idle().count() > 0) wire.patience = world.server_idle();
-  const Got got = co_await wire.read_head(head);
-  wire.patience = patience;
+  const std::uint64_t place = wire.received - wire.in.size();
+  const Got got = co_await read_next_head(world, wire, head, served);
   if (got != Got::bytes) co_return Next::close;
-  Exchange* const found = take_head(world, head, served);
+  Exchange* const found = take_head(world, wire, head);
   const auto framing = framing_of(head, Framing::none);
   if (found == nullptr) co_return Next::reset;
   Exchange& x = *found;
+  check_reuse(world, wire, x, served, place);
+  if (served.ended) co_return Next::reset;  // not looked at
+  take_arrival(world, wire, x, served);
   served.last = x.id;
   if (!framing) {
     world.violate("exchange {}: the request's length is ambiguous", x.id);
@@ -203,7 +262,7 @@ Task<Next> serve_one(World& world, Wire& wire, Served& served) {
   }
   if (x.way == Way::upgrade && x.agrees && x.serve != Serve::cut_head &&
       x.serve != Serve::close_before_head && x.serve != Serve::reset_before_head &&
-      x.serve != Serve::malformed_head) {
+      x.serve != Serve::malformed_head && x.serve != Serve::huge_head) {
     const std::string text = fmt::format(
         "HTTP/1.1 101 Sim\r\nX-Id: {}\r\nConnection: upgrade\r\nUpgrade: sim\r\n\r\n", x.id);
     if (!co_await wire.send(text)) co_return Next::close;
@@ -233,13 +292,18 @@ Task<Next> serve_one(World& world, Wire& wire, Served& served) {
   co_return next;
 }
 
+void hang_up(Wire& wire, Next next) {
+  const bool reset = next == Next::reset || wire.crashed;
+  wire.stream.close(reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+}
+
 }  // namespace
 
 Task<> serve_http(World& world, Wire& wire) {
   Served served;
   Next next = Next::request;
   while (next == Next::request) next = co_await serve_one(world, wire, served);
-  wire.stream.close(next == Next::reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  hang_up(wire, next);
 }
 
 Task<> serve_tcp(World& world, Wire& wire) {
@@ -256,11 +320,13 @@ Task<> serve_tcp(World& world, Wire& wire) {
   Next next = Next::reset;
   if (x == nullptr || x->way != Way::tcp || ++x->arrivals > 1) {
     world.violate("a server got a tcp session that nobody sent");
+  } else if (world.gone_since(wire.server) < x->begun_at) {
+    world.violate("exchange {}: at a server that no name leads to", x->id);
   } else if (x->serve != Serve::reset_before_head) {
-    world.note("server: tcp {} arrived, {}", x->id, name(x->serve));
+    world.note("server {}: tcp {} arrived, {}", wire.server, x->id, name(x->serve));
     next = co_await serve_tunnel(world, wire, *x);
   }
-  wire.stream.close(next == Next::reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  hang_up(wire, next);
 }
 
 }  // namespace weir::sim

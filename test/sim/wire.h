@@ -42,7 +42,11 @@ class Wire {
   Wire(const Wire&) = delete;
   Wire& operator=(const Wire&) = delete;
 
-  std::string in;  ///< arrived and not looked at
+  std::string in;              ///< arrived and not looked at
+  std::size_t server = 0;      ///< whose connection it is
+  bool crashed = false;        ///< and that one is no more
+  std::uint64_t received = 0;  ///< bytes, with those in `in`
+  std::uint64_t handed = 0;    ///< bytes that were given to be sent
   io::TcpStream stream;
   Millis patience{200'000};  ///< longer than all that the proxy may do in its own time
 
@@ -51,6 +55,9 @@ class Wire {
   Task<Got> read_head(Head& head);
   /// Reads until the end of the message, or `stop_at` bytes. `size` is for Framing::known.
   Task<Body> read_body(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at);
+  std::shared_ptr<io::SimConnection> connection();
+  /// Of the end that connected, as the other one sees it.
+  std::string own_ip();
   /// Nothing more has arrived or is on its way to here.
   [[nodiscard]] bool quiet();
   [[nodiscard]] bool broken();

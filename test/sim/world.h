@@ -17,12 +17,15 @@
 #include "io/sim_network.h"
 #include "proxy/log_sink.h"
 #include "server/metrics_registry.h"
+#include "server/names.h"
 #include "server/worker.h"
+#include "swarm.h"
 #include "wire.h"
 
 namespace weir::sim {
 
 enum class Trace : std::uint8_t { no, print };
+inline constexpr std::size_t kServers = 3;
 
 class World {
  public:
@@ -36,10 +39,13 @@ class World {
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
   [[nodiscard]] std::uint64_t fingerprint() const { return network.trace(); }
   [[nodiscard]] std::size_t exchanges() const { return exchanges_.size(); }
-  [[nodiscard]] Weather weather() const { return weather_; }
+  [[nodiscard]] Weather weather() const { return swarm.weather; }
+  [[nodiscard]] const std::string& description() const { return description_; }
 
   // --- for the actors -------------------------------------------------------------
   io::SimNetwork network;
+  io::SimDescriptors descriptors;  // of the proxy
+  Swarm swarm;
   io::Loop client_loop{64_MiB};
   io::Loop server_loop{64_MiB};
 
@@ -56,8 +62,10 @@ class World {
   [[nodiscard]] const io::SocketAddress& address(Way way) const {
     return way == Way::tcp ? tcp_address_ : http_address_;
   }
-  /// After so much idleness servers close a connection; zero: never.
-  [[nodiscard]] Millis server_idle() const { return server_idle_; }
+  /// Since when no worker sends new exchanges to the server with this number; kNever: some do.
+  [[nodiscard]] Instant gone_since(std::size_t server) const { return gone_since_[server]; }
+  /// A tcp session may be logged of which its client knows nothing.
+  void lost_session() { ++sessions_lost_; }
   /// Connections of servers, to end those that nobody ends.
   void enter(Wire& wire) { open_.push_back(&wire); }
   void leave(Wire& wire) { std::erase(open_, &wire); }
@@ -68,13 +76,34 @@ class World {
   struct Listening {
     io::Socket* socket = nullptr;
     Way way = Way::http;
+    std::size_t server = 0;
+  };
+  /// A worker, and what the world knows of it without asking it.
+  struct Proxy {
+    std::unique_ptr<proxy::LogSink> log;
+    std::unique_ptr<server::Worker> worker;
+    std::string lines;  // logged so far
+    std::string spare;  // with room, to exchange
+    std::uint64_t turns = 0;
+    std::shared_ptr<const config::Config> config;
+    std::vector<std::vector<std::vector<io::SocketAddress>>> addresses;  // as those of a plan
   };
 
   void make_config();
   void draw_scripts();
   void start_proxy();
+  void open_listener(Way way);
   void start_servers();
-  std::shared_ptr<const server::Plan> plan(std::size_t servers);
+  std::shared_ptr<server::Plan> plan(const Reload& reload);
+  void publish(const std::shared_ptr<server::Plan>& plan);
+  void apply(Proxy& proxy, const std::shared_ptr<const server::Plan>& plan);
+  void name_changed(const std::string& name);
+  void look_who_is_gone();
+  /// What has to hold at any time.
+  void look_at(Proxy& proxy);
+  void take_log(Proxy& proxy);
+  [[nodiscard]] bool proxies_stopped() const;
+  [[nodiscard]] std::size_t proxies_running() const;
   void play();
   void stop_proxy();
   void stop_servers();
@@ -84,34 +113,39 @@ class World {
   static Task<> accept_loop(World* self, Listening* listening);
   static Task<> run_client(World* self, Script* script);
   static Task<> drain_later(World* self, Millis when);
-  static Task<> reload_later(World* self, Millis when, std::size_t servers);
+  static Task<> reload_later(World* self, const Reload* reload);
+  static Task<> crash_later(World* self, const Crash* crash);
   static Task<> calm_down(World* self, Millis when);
 
   std::uint64_t seed_;
   Trace trace_;
   Draw draw_;
-  Weather weather_ = Weather::calm;
+  std::string description_;
   std::shared_ptr<config::Config> config_;
-  std::size_t budget_ = 64_MiB;
+  std::uint64_t first_id_ = 0;
   std::deque<Exchange> exchanges_;
   std::deque<Script> scripts_;
 
-  server::MetricsRegistry metrics_{1, WallTime{}};
+  std::unique_ptr<server::MetricsRegistry> metrics_;
   proxy::LogSignal signal_;
-  std::unique_ptr<proxy::LogSink> log_;
-  std::unique_ptr<server::Worker> worker_;
+  io::Loop control_loop_{1_MiB};
+  std::unique_ptr<server::Names> names_;
+  std::deque<Proxy> proxies_;
+  std::shared_ptr<const server::Plan> plan_;
   io::SocketAddress http_address_;
   io::SocketAddress tcp_address_;
-  std::vector<std::vector<std::vector<io::SocketAddress>>> addresses_;
+  int next_listener_ = 1;
+  int http_listener_ = 0;
+  int tcp_listener_ = 0;  // 0: there is none now
+  std::array<Instant, kServers> gone_since_{};
 
   Scope clients_{client_loop.queue};
   Scope operators_{client_loop.queue};
   Scope servers_{server_loop.queue};
   std::deque<Listening> listening_;
   std::vector<Wire*> open_;
-  Millis server_idle_{0};
+  std::size_t sessions_lost_ = 0;
   bool draining_ = false;
-  bool resets_ = false;  // the network breaks connections
   std::vector<std::string> violations_;
 };
 
@@ -126,8 +160,9 @@ struct Sending {
   std::size_t stop_at = SIZE_MAX;  ///< bytes; then Sent::stopped
   Millis dawdles{0};
   bool trailers = false;
-  bool* finished;    ///< set before the last of it leaves; not for Framing::until_close
-  std::string head;  ///< goes ahead, in its own segment or with the first bytes
+  bool* finished;          ///< set before the last of it leaves; not for Framing::until_close
+  std::string head;        ///< goes ahead, in its own segment or with the first bytes
+  bool bad_chunk = false;  ///< instead of stopping: what is no chunk
 };
 enum class Sent : std::uint8_t { whole, stopped, failed };
 Task<Sent> send_body(World& world, Wire& wire, Sending what);
@@ -136,6 +171,8 @@ Task<Sent> send_body(World& world, Wire& wire, Sending what);
 Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next);
 /// A session through the TCP listener.
 Task<> converse_tcp(World& world, Wire& wire, Exchange& x);
+/// A connection with a request that no proxy may pass on.
+Task<> converse_malformed(World& world, Wire& wire, Exchange& x);
 /// A connection that a server has accepted, to its end.
 Task<> serve_http(World& world, Wire& wire);
 Task<> serve_tcp(World& world, Wire& wire);
