@@ -254,15 +254,23 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
     return;
   }
   Worker& target = least_loaded();
-  if (&target == this) {
+  if (&target == this || !target.expect_connection()) {
     adopt(fd, peer, listener.id, Admit::yes);
   } else {
-    target.incoming_.fetch_add(1, std::memory_order_relaxed);
     target.loop().post([&target, fd, peer, id = listener.id] {
       target.incoming_.fetch_sub(1, std::memory_order_relaxed);
       target.adopt(fd, peer, id, Admit::yes);
     });
   }
+}
+
+// In this order, and the other way round in stop_when_empty(): whichever comes first, either the
+// connection is kept by who accepted it or it is waited for.
+bool Worker::expect_connection() {
+  incoming_.fetch_add(1);
+  if (!leaving_.load()) return true;
+  incoming_.fetch_sub(1);
+  return false;
 }
 
 Worker& Worker::least_loaded() {
@@ -318,6 +326,7 @@ void Worker::close_listener(Listener& listener) {
 
 void Worker::drain() {
   draining_ = true;
+  leaving_.store(true);
   context_->draining = true;
   for (auto& [id, listener] : listeners_) close_listener(*listener);
   connections_.for_each([](proxy::Connection& connection) { connection.drain(); });
@@ -327,7 +336,7 @@ void Worker::drain() {
 
 Task<> Worker::stop_when_empty(Worker* self) {
   // This coroutine is the last one in the scope.
-  while (self->scope_->running() > 1) {
+  while (self->scope_->running() > 1 || self->incoming_.load() > 0) {
     co_await io::sleep_until(self->loop_, self->loop_.now() + Millis(10));
   }
   self->loop_.stop();

@@ -117,6 +117,9 @@ class Worker {
   static Task<> serve(Worker* self, proxy::Connection* connection);
   static Task<> stop_when_empty(Worker* self);
   void accepted(int fd, const io::Peer& peer, Listener& listener);
+  /// Announces a connection from another worker; false: this one is about to end and takes none.
+  /// Any thread.
+  bool expect_connection();
   Worker& least_loaded();
   bool shed_idle();
   Listener& know_listener(int id, const Service& service);
@@ -137,6 +140,7 @@ class Worker {
   std::thread thread_;
   std::uint64_t connections_max_ = 0;
   std::atomic<std::uint64_t> incoming_{0};
+  std::atomic<bool> leaving_{false};
   bool draining_ = false;
 };
 
