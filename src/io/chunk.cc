@@ -6,6 +6,16 @@
 #include <utility>
 
 namespace weir::io {
+namespace {
+
+// With AddressSanitizer every chunk is memory of its own, so that a late use of it is seen.
+#if __has_feature(address_sanitizer)
+constexpr bool kKeepMemory = false;
+#else
+constexpr bool kKeepMemory = true;
+#endif
+
+}  // namespace
 
 Chunk::~Chunk() {
   if (data_ != nullptr) pool_->give_back(data_, size_class_);
@@ -108,7 +118,7 @@ Chunk ChunkPool::into_chunk(char* block, std::size_t size) {
 
 void ChunkPool::keep_memory(char* data, std::size_t size_class) {
   const std::size_t bytes = class_bytes(size_class);
-  if (kept_ + bytes <= kFreeChunkBytesMax) {
+  if (kKeepMemory && kept_ + bytes <= kFreeChunkBytesMax) {
     auto* head = reinterpret_cast<FreeChunk*>(data);
     head->next = free_[size_class];
     free_[size_class] = head;
