@@ -74,6 +74,7 @@ Task<> write_requests(Batch* batch) {
       world.note("client: sent a bad chunk in the request of {}", x->id);
       co_return;
     }
+    if (sent == Sent::whole && x->half_close) batch->wire.stream.shutdown_write();
     if (sent == Sent::stopped) {
       world.note("client: leaves in the request of {}", x->id);
       for (Exchange* unanswered : batch->exchanges) unanswered->left = true;

@@ -32,6 +32,7 @@ void draw_request(Draw& draw, Exchange& x) {
   x.method = kMethods[draw.below(kMethods.size())];
   x.http10 = draw.chance(0.1);
   x.close = draw.chance(0.1);
+  x.half_close = x.close && draw.chance(0.3);
   if (x.method == "POST" || x.method == "PUT") {
     x.request_framing = !x.http10 && draw.chance(0.4) ? Framing::chunked : Framing::known;
     x.request_size = draw.size();
@@ -71,6 +72,7 @@ void draw_tunnel(Draw& draw, Exchange& x) {
     x.request_framing = Framing::none;
     x.request_size = 0;
   }
+  x.half_close = false;
 }
 
 void draw_pads(Draw& draw, Exchange& x, const Swarm& swarm) {

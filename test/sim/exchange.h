@@ -51,8 +51,9 @@ struct Exchange {
   Way way = Way::http;
   std::string_view method = "GET";
   bool http10 = false;
-  bool close = false;   ///< the client asks for the connection's end
-  bool expect = false;  ///< 100-continue
+  bool close = false;       ///< the client asks for the connection's end
+  bool half_close = false;  ///< and ends its direction behind the request
+  bool expect = false;      ///< 100-continue
   Framing request_framing = Framing::none;
   std::size_t request_size = 0;
   std::size_t request_pad = 0;  ///< bytes of a field that only makes the head larger

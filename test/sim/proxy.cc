@@ -43,6 +43,7 @@ void World::make_config() {
   t.drain = Millis(5'000);
   config_->limits.requests_per_connection = swarm.client_requests_max;
   config_->limits.head_size = swarm.head_size;
+  config_->limits.body_size = swarm.body_size;
   config_->listens.resize(2);
   config_->listens[1].tcp_upstream = "raw";
   for (const char* name : {"app", "raw"}) {
@@ -238,9 +239,15 @@ Task<> World::drain_later(World* self, Millis when) {
   co_await pass(self->client_loop, when);
   if (self->draining_) co_return;
   self->draining_ = true;
-  for (const Proxy& proxy : self->proxies_) {
+  std::vector<Proxy*> order;
+  for (Proxy& proxy : self->proxies_) order.push_back(&proxy);
+  if (self->network.random(2) == 0) std::ranges::reverse(order);
+  for (const Proxy* each : order) {
+    const Proxy& proxy = *each;
     // They do not take the message at the same moment.
-    if (self->network.random(3) == 0) co_await pass(self->client_loop, Millis(10));
+    if (each != order.front()) {
+      co_await pass(self->client_loop, Millis(self->network.random(3) * self->network.random(50)));
+    }
     self->note("--- drain of {}", proxy.worker->index());
     proxy.worker->loop().post([worker = proxy.worker.get()] { worker->drain(); });
   }

@@ -16,6 +16,9 @@
 #include "server/diagnostics.h"
 #include "world.h"
 
+// Only there in a build with sanitizers.
+extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
+
 namespace weir::sim {
 namespace {
 
@@ -27,28 +30,42 @@ std::optional<std::uint64_t> setting(const char* name) {
   return text == nullptr ? std::nullopt : number(text);
 }
 
-// A failed assertion or a sanitizer ends the process: then this says where it was.
-std::uint64_t g_seed = 0;  // NOLINT: read by a signal handler
-void tell_seed(int) {
-  std::array<char, 64> text{};
-  const auto end = fmt::format_to_n(text.data(), text.size(), "seed {}\n", g_seed).out;
-  ignore(::write(2, text.data(), static_cast<std::size_t>(end - text.data())), "last words");
+// A failed assertion, a sanitizer or a turn that never ends ends the process: then this says where
+// it was.
+constexpr unsigned kHangSeconds = 300;  // of one seed, in real time
+std::array<char, 2048> g_last_words{};  // NOLINT: read by signal handlers
+std::size_t g_last_size = 0;            // NOLINT
+void tell_seed() { ignore(::write(2, g_last_words.data(), g_last_size), "last words"); }
+void on_abort(int) { tell_seed(); }
+void on_alarm(int) {
+  constexpr std::string_view kText = "it hangs: a turn of a loop does not end\n";
+  ignore(::write(2, kText.data(), kText.size()), "last words");
+  std::abort();
+}
+void prepare_last_words(std::uint64_t seed, std::string_view description) {
+  const auto made = fmt::format_to_n(g_last_words.data(), g_last_words.size(),
+                                     "seed {}\n  {}\n  replay: WEIR_SIM_SEED={} sim_test\n", seed,
+                                     description, seed);
+  g_last_size = static_cast<std::size_t>(made.out - g_last_words.data());
 }
 
 struct Played {
+  std::string description;
   std::vector<std::string> violations;
   std::uint64_t fingerprint = 0;
   std::size_t exchanges = 0;
 };
 
 Played play(std::uint64_t seed, Trace trace) {
-  g_seed = seed;
+  prepare_last_words(seed, "(not made yet)");
+  ::alarm(kHangSeconds);
   const std::int64_t live = pool_counts().live;
   Played played;
   {
     World world(seed, trace);
+    prepare_last_words(seed, world.description());
     world.run();
-    played = {world.violations(), world.fingerprint(), world.exchanges()};
+    played = {world.description(), world.violations(), world.fingerprint(), world.exchanges()};
   }
   if (const std::int64_t more = pool_counts().live - live; more != 0) {
     played.violations.push_back(fmt::format("{} frames or pooled objects are left", more));
@@ -57,7 +74,7 @@ Played play(std::uint64_t seed, Trace trace) {
 }
 
 std::string report(std::uint64_t seed, const Played& played) {
-  std::string text = fmt::format("seed {}\n", seed);
+  std::string text = fmt::format("seed {}\n  {}\n", seed, played.description);
   for (const std::string& violation : played.violations) text += "  " + violation + "\n";
   return text + fmt::format("  replay: WEIR_SIM_SEED={} sim_test\n", seed);
 }
@@ -65,7 +82,9 @@ std::string report(std::uint64_t seed, const Played& played) {
 class Simulation : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::signal(SIGABRT, tell_seed);
+    std::signal(SIGABRT, on_abort);
+    std::signal(SIGALRM, on_alarm);
+    if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(tell_seed);
     server::set_diagnostics_level(config::LogLevel::error);
   }
 };

@@ -95,6 +95,8 @@ Swarm draw_swarm(Draw& draw, std::uint64_t seed, std::size_t servers) {
   if (draw.chance(0.2)) swarm.budget = 16_KiB + draw.below(std::size_t{4_KiB} << draw.below(9));
   if (draw.chance(0.1)) swarm.descriptors = 6 + draw.below(std::size_t{4} << draw.below(4));
   if (draw.chance(0.1)) swarm.connections_max = 1 + draw.below(std::size_t{2} << draw.below(8));
+  if (draw.chance(0.1)) swarm.body_size = 1 + draw.below(std::size_t{1} << draw.below(19));
+  swarm.long_rests = draw.chance(0.1);
   if (draw.chance(0.4)) {
     swarm.resolver_fails = 0.01 * static_cast<double>(1 + draw.below(90));
     swarm.resolver_slow = Millis(draw.below(5'000));
@@ -134,6 +136,8 @@ std::string describe(const Swarm& swarm) {
   add("server_requests_max", swarm.server_requests_max, 0U);
   add("lifetime_ms", swarm.server_lifetime.count(), Swarm{}.server_lifetime.count());
   add("head_size", swarm.head_size, Swarm{}.head_size);
+  add("body_size", swarm.body_size, 0U);
+  if (swarm.long_rests) text += ", long rests";
   add("server_idle_ms", swarm.server_idle.count(), 0);
   if (swarm.names) {
     add("resolver_slow_ms", swarm.resolver_slow.count(), -1);

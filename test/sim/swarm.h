@@ -39,8 +39,10 @@ struct Swarm {
   std::size_t server_requests_max = 0;
   Millis server_lifetime{3'600'000};
   std::size_t head_size = 32_KiB;
-  Millis server_idle{0};  ///< servers end a connection that was idle for so long; zero: never
-  bool names = false;     ///< servers are given by name
+  std::size_t body_size = 0;  ///< of a request; 0: no limit
+  bool long_rests = false;    ///< clients rest longer than connections are kept
+  Millis server_idle{0};      ///< servers end a connection that was idle for so long; zero: never
+  bool names = false;         ///< servers are given by name
   Millis resolver_slow{0};
   double resolver_fails = 0;
   Millis resolver_changes{0};  ///< addresses change at this interval; zero: never

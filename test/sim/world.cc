@@ -67,6 +67,7 @@ void World::draw_scripts() {
     script.begins = Millis(draw_.below(2'000));
     if (draw_.chance(0.15)) script.reads_every = Millis(1 + draw_.below(30));
     if (draw_.chance(0.3)) script.rests = Millis(draw_.below(100));
+    if (swarm.long_rests) script.rests = Millis(draw_.below(12'000));
     const std::size_t count = 1 + draw_.below(swarm.crowd ? 2 : 8);
     for (std::size_t j = 0; j < count; ++j) {
       script.exchanges.push_back(&exchanges_.emplace_back(draw_exchange(draw_, ++id, swarm)));
