@@ -145,7 +145,10 @@ Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
 
 void take_end(World& world, Exchange& x, Body body) {
   switch (body) {
-    case Body::whole: x.response_complete = true; break;
+    case Body::whole:
+      x.response_complete = true;
+      x.done_at = world.network.lived();
+      break;
     case Body::cut: break;
     case Body::left: x.left = true; break;
     case Body::malformed: world.violate("exchange {}: the response is malformed", x.id); break;

@@ -89,6 +89,7 @@ struct Exchange {
   std::string seen_cause;         ///< "weir-cause" of a response that the proxy made
   std::uint64_t response_bytes = 0;
   bool response_complete = false;
+  Instant done_at{};  ///< then, not counting jumps of the clock
 
   // --- what servers did and saw ---
   int arrivals = 0;

@@ -202,6 +202,7 @@ void World::look_at(Proxy& proxy) {
   if (chunks.used() > swarm.budget) {
     violate("{} bytes of buffers are in use, allowed are {}", chunks.used(), swarm.budget);
   }
+  if (worker.loop().stopping()) client_loop.post([this, &proxy] { end(proxy); });
   if (trace_ == Trace::print) take_log(proxy);
   if (++proxy.turns % kLookEvery != 0) return;
   take_log(proxy);
@@ -220,6 +221,13 @@ void World::look_at(Proxy& proxy) {
       }
     }
   }
+}
+
+void World::end(Proxy& proxy) {
+  if (proxy.ended) return;
+  proxy.ended = true;
+  take_log(proxy);
+  proxy.worker->end();
 }
 
 void World::take_log(Proxy& proxy) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "io/sim_socket.h"
 #include "world.h"
 
@@ -15,6 +17,7 @@ struct Served {
   std::uint64_t last = 0;     // the exchange before
   std::uint64_t allowed = 0;  // bytes up to the end of its response; then come those nobody wants
   bool ended = false;         // this end was sent
+  Instant ended_at{};         // then
 };
 
 std::string response_head(const Exchange& x) {
@@ -157,6 +160,7 @@ Task<Next> respond(World& world, Wire& wire, Exchange& x, Served& served) {
   if (x.serve == Serve::surplus && !co_await wire.send("surplus\r\n")) co_return Next::close;
   if (x.serve == Serve::hidden_close) {
     served.ended = true;
+    served.ended_at = world.network.lived();
     wire.stream.shutdown_write();
   }
   co_return Next::request;
@@ -222,6 +226,18 @@ void check_reuse(World& world, Wire& wire, const Exchange& x, const Served& serv
   }
 }
 
+// An idle connection that has ended is closed at once. It is idle when its last client has it all.
+void check_let_go(World& world, const Served& served) {
+  const Exchange* x = world.find(served.last);
+  if (!served.ended || x == nullptr || !x->response_complete || x->early) return;
+  const Micros held = world.network.lived() - std::max(served.ended_at, x->done_at);
+  const Micros bound = kNoticed + 4 * world.network.delay_bound();
+  if (held > bound && !world.swarm.tight()) {
+    world.violate("exchange {}: its connection had ended and was kept for {} us", x->id,
+                  held.count());
+  }
+}
+
 // A server with little patience ends a connection that is idle, and sees whether it is used still.
 Task<Got> read_next_head(World& world, Wire& wire, Head& head, Served& served) {
   const Millis patience = wire.patience;
@@ -232,10 +248,12 @@ Task<Got> read_next_head(World& world, Wire& wire, Head& head, Served& served) {
   if (got == Got::stuck && idle) {
     world.note("server {}: ends an idle connection", wire.server);
     served.ended = true;
+    served.ended_at = world.network.lived();
     wire.stream.shutdown_write();
     got = Got::bytes;
   }
   if (got == Got::bytes) got = co_await wire.read_head(head);
+  if (got == Got::end || got == Got::broken) check_let_go(world, served);
   co_return got;
 }
 

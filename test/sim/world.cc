@@ -165,10 +165,7 @@ void World::stop_proxy() {
     for (const std::string& text : violations_) std::fprintf(stderr, "%s\n", text.c_str());
     std::abort();
   }
-  for (Proxy& proxy : proxies_) {
-    take_log(proxy);
-    proxy.worker->end();
-  }
+  for (Proxy& proxy : proxies_) end(proxy);
 }
 
 void World::stop_servers() {

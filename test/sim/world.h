@@ -85,6 +85,7 @@ class World {
     std::string lines;  // logged so far
     std::string spare;  // with room, to exchange
     std::uint64_t turns = 0;
+    bool ended = false;
     std::shared_ptr<const config::Config> config;
     std::vector<std::vector<std::vector<io::SocketAddress>>> addresses;  // as those of a plan
   };
@@ -102,6 +103,8 @@ class World {
   /// What has to hold at any time.
   void look_at(Proxy& proxy);
   void take_log(Proxy& proxy);
+  /// What its thread does when its loop has stopped.
+  void end(Proxy& proxy);
   [[nodiscard]] bool proxies_stopped() const;
   [[nodiscard]] std::size_t proxies_running() const;
   void play();
