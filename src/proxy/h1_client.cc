@@ -40,9 +40,6 @@ void H1Client::start(const http::RequestHead& head, std::string_view target,
   framing.body = head.body;
   if (upgrade) framing.upgrade = head.upgrade;
   offered_ = !framing.upgrade.empty();
-  // Until the server has answered it may take our end for that of a tunnel.
-  tunnel_ = offered_;
-  if (offered_) reader_.begin(http::BodyLength::until_close(), {}, Millis(0));
   last_ = !head.body.empty() && http::content_is_unusual(head.method);
   framing.keep_alive = !last_;
   http::encode_request(head_text_, head, target, edits, framing);
