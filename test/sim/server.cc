@@ -10,6 +10,8 @@ namespace {
 constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
 constexpr Millis kNoticed{20};  // and twice the network's delay: then the proxy has looked
 
+constexpr Millis kCrowded{1'000};
+
 enum class Next : std::uint8_t { request, close, reset };
 
 /// What a server knows of its connection.
@@ -231,7 +233,8 @@ void check_let_go(World& world, const Served& served) {
   const Exchange* x = world.find(served.last);
   if (!served.ended || x == nullptr || !x->response_complete || x->early) return;
   const Micros held = world.network.lived() - std::max(served.ended_at, x->done_at);
-  const Micros bound = kNoticed + 4 * world.network.delay_bound();
+  const Micros crowded = world.swarm.crowd ? kCrowded : Millis(0);  // it takes many turns
+  const Micros bound = kNoticed + crowded + 4 * world.network.delay_bound();
   if (held > bound && !world.swarm.tight()) {
     world.violate("exchange {}: its connection had ended and was kept for {} us", x->id,
                   held.count());
