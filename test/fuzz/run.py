@@ -37,6 +37,7 @@ def targets():
 
 def command(target, *more):
     """The fuzzer with its bounds and words; its own corpus and the seeds come behind."""
+    FOUND.mkdir(parents=True, exist_ok=True)
     words = HERE / f"{target}.dict"
     return [str(BUILD / "fuzzers" / target), *BOUNDS, f"-max_len={SIZES.get(target, SIZE)}",
             f"-artifact_prefix={FOUND}/{target}-", *([f"-dict={words}"] if words.exists() else []),
@@ -46,7 +47,6 @@ def command(target, *more):
 def corpora(target):
     own = BUILD / "corpus" / target
     own.mkdir(parents=True, exist_ok=True)
-    FOUND.mkdir(parents=True, exist_ok=True)
     return [str(own), str(SEEDS.get(target, HERE / "corpus" / target))]
 
 
