@@ -320,8 +320,12 @@ Task<Result<void>> H1Request::inform(const http::ResponseHead& response) {
   const std::array<Bytes, 4> pieces = {text};
   const Millis stall = context_.snapshot->config().timeouts.client_write;
   Result<void> sent = co_await stream_.send(pieces, stall);
-  if (!sent) started_ = true;  // a part of it may have left: nothing can follow
   context_.texts.give(std::move(text));
+  // A part of it may have left: no other response can be begun any more, whatever the reason is.
+  if (!sent) {
+    started_ = broken_ = true;
+    keep_alive_ = false;
+  }
   co_return sent;
 }
 
