@@ -93,7 +93,9 @@ Swarm draw_swarm(Draw& draw, std::uint64_t seed, std::size_t servers) {
   swarm.faults = draw_faults(draw);
   if (draw.chance(0.4)) swarm.server_idle = Millis(1 + draw.below(100));
   if (draw.chance(0.2)) swarm.budget = 16_KiB + draw.below(std::size_t{4_KiB} << draw.below(9));
-  if (draw.chance(0.1)) swarm.descriptors = 6 + draw.below(std::size_t{4} << draw.below(4));
+  // A crowd would wait for longer than anybody has patience.
+  if (!swarm.crowd && draw.chance(0.1))
+    swarm.descriptors = 6 + draw.below(std::size_t{4} << draw.below(4));
   if (draw.chance(0.1)) swarm.connections_max = 1 + draw.below(std::size_t{2} << draw.below(8));
   if (draw.chance(0.1)) swarm.body_size = 1 + draw.below(std::size_t{1} << draw.below(19));
   swarm.long_rests = draw.chance(0.1);
