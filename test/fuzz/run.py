@@ -7,7 +7,7 @@
     run.py all SECONDS [--jobs N]    each of them for so long, the seeds first
 
 Seeds are test/fuzz/corpus/TARGET, words test/fuzz/TARGET.dict. What a run finds worth keeping goes
-to build/fuzz/corpus/TARGET, what breaks to build/fuzz/found. The last line printed of "all" is
+to build/asan/corpus/TARGET, what breaks to build/asan/found. The last line printed of "all" is
 "fuzz: N passed, M failed".
 """
 
@@ -20,7 +20,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BUILD = ROOT / "build" / "fuzz"
+BUILD = ROOT / "build" / "asan"
 FOUND = BUILD / "found"
 
 # Seconds for one input, and MiB. An input that takes this long is a finding.
