@@ -174,14 +174,12 @@ void H1BodyWriter::begin(const http::BodyLength& length, Millis stall) {
   sent_ = 0;
   stall_ = stall;
   complete_ = false;
-  tunnel_ = false;
   activity_ = nullptr;
   trailer_rules_ = {};
 }
 
 void H1BodyWriter::begin_tunnel(Activity& activity, Millis idle) {
   begin(http::BodyLength::until_close(), idle);
-  tunnel_ = true;
   activity_ = &activity;
 }
 
@@ -238,7 +236,8 @@ Task<Result<void>> H1BodyWriter::finish(Bytes bytes, const http::FieldList* trai
     if (!sent) co_return sent;
   }
   complete_ = true;
-  if (tunnel_) stream_.shutdown_write();
+  // Now, not with the connection: what the peer still sends may take its time.
+  if (kind_ == Kind::until_close) stream_.shutdown_write();
   co_return Result<void>{};
 }
 

@@ -244,5 +244,28 @@ TEST_F(ForwardingTest, NothingFollowsAnInformationalResponseThatDidNotLeaveWhole
   EXPECT_EQ(logged().value("cause", ""), "client_write_timeout");
 }
 
+// Only the end tells a client of HTTP/1.0 that it has all of a response of unknown length.
+TEST_F(ForwardingTest, AResponseThatEndsWithItsDirectionDoesNotWaitForTheRequest) {
+  world.scope.spawn(say, client.get(),
+                    std::string("POST / HTTP/1.0\r\nContent-Length: 100\r\n\r\nsome"), Then::keep);
+  const auto upstream = server();
+  world.scope.spawn(
+      say, upstream.get(),
+      std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"),
+      Then::keep);
+  world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
+  ASSERT_TRUE(world.run([&] { return heard.done; }));
+  EXPECT_TRUE(heard.ended);
+  EXPECT_FALSE(served);
+  EXPECT_TRUE(heard.text.ends_with("\r\n\r\na")) << heard.text;
+  Heard request;
+  world.scope.spawn(say, client.get(), std::string(96, '.'), Then::keep);
+  world.scope.spawn(hear, upstream.get(), SIZE_MAX, &request);
+  ASSERT_TRUE(world.run([&] { return request.text.ends_with(std::string(96, '.')); }));
+  client->close(io::Stream::Close::orderly);
+  ASSERT_TRUE(world.run([&] { return served && request.done; }));
+  EXPECT_EQ(logged().value("cause", ""), "");
+}
+
 }  // namespace
 }  // namespace weir::proxy
