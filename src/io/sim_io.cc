@@ -353,6 +353,8 @@ void SimIo::cancel_recv(Socket& base, Error why) {
   SimSocket& socket = of(base);
   if (socket.reading == nullptr || socket.read_done) return;
   Op& op = *std::exchange(socket.reading, nullptr);
+  const bool starved = socket.ChunkWaiter::linked();
+  if (starved && why.code == Code::timed_out) why.code = Code::no_memory;
   switch (socket.reads) {
     case SimSocket::Reads::recv: static_cast<RecvOp&>(op).result = fail(why); break;
     case SimSocket::Reads::poll: static_cast<PollOp&>(op).result = fail(why); break;
