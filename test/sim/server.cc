@@ -227,18 +227,40 @@ void check_reuse(World& world, Wire& wire, const Served& served, std::uint64_t p
   }
 }
 
+/// How soon the proxy knows what happens to it, and the other end what it does then.
+Micros told_within(World& world) {
+  if (world.swarm.tight()) return std::chrono::hours(1);
+  const Micros crowded = world.swarm.crowd ? kCrowded : Millis(0);  // it takes many turns
+  return kNoticed + crowded + 4 * world.network.delay_bound();
+}
+
 // An idle connection that has ended is closed at once. It is idle when its last client has it all,
 // and when no part of another request was sent: that goes on to its end, which takes its time, and
 // was begun before the proxy could know (check_reuse).
 void check_let_go(World& world, Wire& wire, const Served& served, std::uint64_t place) {
   if (wire.connection()->ends[0].sent > place) return check_reuse(world, wire, served, place);
   const Exchange* x = world.find(served.last);
-  if (!served.ended || x == nullptr || !x->response_complete || x->early) return;
+  if (x == nullptr || !x->response_complete || x->early) return;
+  const Micros idle = world.network.lived() - x->done_at;
+  if (idle > world.idle_timeout() + told_within(world)) {
+    world.violate("exchange {}: its connection was idle for {} us", x->id, idle.count());
+  }
+  if (!served.ended) return;
   const Micros held = world.network.lived() - std::max(served.ended_at, x->done_at);
-  const Micros crowded = world.swarm.crowd ? kCrowded : Millis(0);  // it takes many turns
-  const Micros bound = kNoticed + crowded + 4 * world.network.delay_bound();
-  if (held > bound && !world.swarm.tight()) {
+  if (held > told_within(world)) {
     world.violate("exchange {}: its connection had ended and was kept for {} us", x->id,
+                  held.count());
+  }
+}
+
+// Whose client is gone, its connection ends.
+void check_abandoned(World& world, const Exchange& x, Instant arrived) {
+  if (x.left_at == Instant{} || x.request_framing != Framing::none) return;
+  const bool at_once = x.ask == Ask::reset_unanswered && !x.half_close;
+  const Micros grace = at_once ? Millis(0) : world.timeouts().client_half_close;
+  const Micros held = world.network.lived() - std::max(x.left_at, arrived);
+  if (held > grace + told_within(world)) {
+    world.violate("exchange {}: its client had gone and its connection was kept for {} us", x.id,
                   held.count());
   }
 }
@@ -281,7 +303,9 @@ Task<Next> serve_one(World& world, Wire& wire, Served& served) {
     co_return Next::reset;
   }
   if (x.serve == Serve::silent && x.way == Way::http) {
+    const Instant arrived = world.network.lived();
     while (co_await wire.more() == Got::bytes) wire.in.clear();
+    check_abandoned(world, x, arrived);
     co_return Next::close;
   }
   if (x.way == Way::upgrade && x.agrees && x.serve != Serve::cut_head &&
