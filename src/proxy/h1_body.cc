@@ -135,7 +135,10 @@ Result<Piece> H1BodyReader::take_until_close() {
 
 Result<Piece> H1BodyReader::account(Piece piece) {
   received_ += piece.bytes.size();
-  if (limit_ != 0 && received_ > limit_) return fail(over_limit_, "body");
+  if (limit_ != 0 && received_ > limit_) {
+    failed_ = true;
+    return fail(over_limit_, "body");
+  }
   if (piece.last) {
     complete_ = true;
     // The next request, or the peer's end, is looked for from now on.
