@@ -94,6 +94,7 @@ class EpollIo final : public Io {
   static void run_finish(Runnable& op) { static_cast<Op&>(op).finish(); }
   void on_event(std::uint32_t events, EpollSocket& socket);
   void stop_waiting_for_memory(EpollSocket& socket);
+  void leave_line(EpollSocket& socket, RecvOp& op);
   void free_closed() {
     while (!closed_.empty()) delete &static_cast<EpollSocket&>(closed_.pop_front());
   }
@@ -166,6 +167,14 @@ void EpollIo::stop_waiting_for_memory(EpollSocket& socket) {
   loop_.chunks.offer();  // this one may have been woken for memory that it does not take now
 }
 
+// An event may have let a receive try that stands in the line for memory still, and what it took
+// may have been offered to itself: it is not told again, and the offer is for the next.
+void EpollIo::leave_line(EpollSocket& socket, RecvOp& op) {
+  if (!socket.ChunkWaiter::linked() && !op.linked()) return;
+  op.unlink();
+  stop_waiting_for_memory(socket);
+}
+
 bool EpollIo::try_recv(EpollSocket& socket, RecvOp& op) {
   if (!socket.readable) return false;
   std::optional<Received> received = receive_now(socket.fd, loop_.chunks, op);
@@ -181,6 +190,7 @@ bool EpollIo::try_recv(EpollSocket& socket, RecvOp& op) {
   if (received->drained && !socket.peer_ended) socket.readable = false;
   op.result = std::move(received->result);
   if (op.result && op.result->empty()) op.result = end_of(socket);
+  leave_line(socket, op);
   return true;
 }
 

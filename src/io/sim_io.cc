@@ -91,6 +91,14 @@ void SimIo::stop_waiting_for_memory(SimSocket& socket) {
   loop_.chunks.offer();
 }
 
+// An event may have let a receive try that stands in the line for memory still, and what it took
+// may have been offered to itself: it is not told again, and the offer is for the next.
+void SimIo::leave_line(SimSocket& socket, RecvOp& op) {
+  if (!socket.ChunkWaiter::linked() && !op.linked()) return;
+  op.unlink();
+  stop_waiting_for_memory(socket);
+}
+
 void SimIo::shutdown_write(Socket& base) {
   SimSocket& socket = of(base);
   SimEnd& end = own(socket);
@@ -117,12 +125,14 @@ bool SimIo::try_recv(SimSocket& socket, RecvOp& op) {
   if (!readable(socket)) return false;
   if (end.broken) {
     op.result = fail(Code::reset, "recv", ECONNRESET);
+    leave_line(socket, op);
     return true;
   }
   if (end.inbox.empty()) {
     op.result = Chunk();
     end.told_of_end = true;
     end.waiting_since = {};
+    leave_line(socket, op);
     return true;
   }
   Chunk chunk;
@@ -141,6 +151,7 @@ bool SimIo::try_recv(SimSocket& socket, RecvOp& op) {
   if (end.inbox.empty()) end.waiting_since = end.ended ? network_.lived() : Instant{};
   network_.wake_writer(socket.connection, 1 - socket.side);
   op.result = std::move(chunk);
+  leave_line(socket, op);
   return true;
 }
 
@@ -342,6 +353,8 @@ void SimIo::cancel_recv(Socket& base, Error why) {
   SimSocket& socket = of(base);
   if (socket.reading == nullptr || socket.read_done) return;
   Op& op = *std::exchange(socket.reading, nullptr);
+  const bool starved = socket.ChunkWaiter::linked();
+  if (starved && why.code == Code::timed_out) why.code = Code::no_memory;
   switch (socket.reads) {
     case SimSocket::Reads::recv: static_cast<RecvOp&>(op).result = fail(why); break;
     case SimSocket::Reads::poll: static_cast<PollOp&>(op).result = fail(why); break;

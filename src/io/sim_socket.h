@@ -129,6 +129,7 @@ class SimIo final : public Io {
   void set_reading(SimSocket& socket, Op& op, SimSocket::Reads kind);
   void set_writing(SimSocket& socket, Op& op, SimSocket::Writes kind);
   void stop_waiting_for_memory(SimSocket& socket);
+  void leave_line(SimSocket& socket, RecvOp& op);
   static void run_read(Runnable& op);
   static void run_write(Runnable& op);
   static void run_finish(Runnable& op) { static_cast<Op&>(op).finish(); }

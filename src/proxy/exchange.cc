@@ -213,7 +213,7 @@ Task<> Exchange::respond_from_upstream() {
   responder_.start(response_, route_->response_edits, response_.body);
   lease_->unpin_head();
   const Pumped pumped = co_await pump(lease_->body(), responder_, context_.loop, context_.pipes);
-  if (pumped.failed != Pumped::Side::none || aborted_.where != nullptr) {
+  if (pumped.failed != Pumped::Side::none) {
     const Error error = aborted_.where != nullptr               ? aborted_
                         : pumped.failed == Pumped::Side::reader ? pumped.error
                                                                 : client_fault(pumped.error);

@@ -135,7 +135,10 @@ Result<Piece> H1BodyReader::take_until_close() {
 
 Result<Piece> H1BodyReader::account(Piece piece) {
   received_ += piece.bytes.size();
-  if (limit_ != 0 && received_ > limit_) return fail(over_limit_, "body");
+  if (limit_ != 0 && received_ > limit_) {
+    failed_ = true;
+    return fail(over_limit_, "body");
+  }
   if (piece.last) {
     complete_ = true;
     // The next request, or the peer's end, is looked for from now on.
@@ -174,14 +177,12 @@ void H1BodyWriter::begin(const http::BodyLength& length, Millis stall) {
   sent_ = 0;
   stall_ = stall;
   complete_ = false;
-  tunnel_ = false;
   activity_ = nullptr;
   trailer_rules_ = {};
 }
 
 void H1BodyWriter::begin_tunnel(Activity& activity, Millis idle) {
   begin(http::BodyLength::until_close(), idle);
-  tunnel_ = true;
   activity_ = &activity;
 }
 
@@ -238,7 +239,8 @@ Task<Result<void>> H1BodyWriter::finish(Bytes bytes, const http::FieldList* trai
     if (!sent) co_return sent;
   }
   complete_ = true;
-  if (tunnel_) stream_.shutdown_write();
+  // Now, not with the connection: what the peer still sends may take its time.
+  if (kind_ == Kind::until_close) stream_.shutdown_write();
   co_return Result<void>{};
 }
 

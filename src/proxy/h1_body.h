@@ -117,7 +117,6 @@ class H1BodyWriter final : public BodyWriter {
   std::string& head_;
   http::BodyLength::Kind kind_ = http::BodyLength::Kind::none;
   bool complete_ = true;
-  bool tunnel_ = false;
   std::uint64_t remaining_ = 0;
   std::uint64_t sent_ = 0;
   Millis stall_{0};

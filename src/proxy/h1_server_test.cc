@@ -153,7 +153,7 @@ class ForwardingTest : public ::testing::Test {
  protected:
   void SetUp() override {
     const auto config = config_of(
-        "[timeouts]\nclient_write = \"2s\"\n"
+        "[timeouts]\nclient_write = \"2s\"\n[limits]\nbody_size = 1000\n"
         "[upstream.app]\nservers = [\"10.0.0.1:80\"]\n"
         "[[route]]\nupstream = \"app\"\n");
     ASSERT_NE(config, nullptr);
@@ -242,6 +242,54 @@ TEST_F(ForwardingTest, NothingFollowsAnInformationalResponseThatDidNotLeaveWhole
   ASSERT_TRUE(world.run([&] { return served && heard.done; }));
   EXPECT_EQ(heard.text.find("200 OK"), std::string::npos) << heard.text;
   EXPECT_EQ(logged().value("cause", ""), "client_write_timeout");
+}
+
+// Only the end tells a client of HTTP/1.0 that it has all of a response of unknown length.
+TEST_F(ForwardingTest, AResponseThatEndsWithItsDirectionDoesNotWaitForTheRequest) {
+  world.scope.spawn(say, client.get(),
+                    std::string("POST / HTTP/1.0\r\nContent-Length: 100\r\n\r\nsome"), Then::keep);
+  const auto upstream = server();
+  world.scope.spawn(
+      say, upstream.get(),
+      std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"),
+      Then::keep);
+  world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
+  ASSERT_TRUE(world.run([&] { return heard.done; }));
+  EXPECT_TRUE(heard.ended);
+  EXPECT_FALSE(served);
+  EXPECT_TRUE(heard.text.ends_with("\r\n\r\na")) << heard.text;
+  Heard request;
+  world.scope.spawn(say, client.get(), std::string(96, '.'), Then::keep);
+  world.scope.spawn(hear, upstream.get(), SIZE_MAX, &request);
+  ASSERT_TRUE(world.run([&] { return request.text.ends_with(std::string(96, '.')); }));
+  client->close(io::Stream::Close::orderly);
+  ASSERT_TRUE(world.run([&] { return served && request.done; }));
+  EXPECT_EQ(logged().value("cause", ""), "");
+}
+
+// The last of the response is on its way when the request turns out to be too large.
+TEST_F(ForwardingTest, AWholeResponseIsNoFailure) {
+  world.scope.spawn(
+      say, client.get(),
+      std::string("POST / HTTP/1.1\r\nHost: sim.test\r\nTransfer-Encoding: chunked\r\n\r\n"),
+      Then::keep);
+  const auto upstream = server();
+  Heard request;
+  world.scope.spawn(hear, upstream.get(), SIZE_MAX, &request);
+  ASSERT_TRUE(world.run([&] { return request.text.ends_with("\r\n\r\n"); }));
+  world.network->faults.receive_capacity = 60;  // the server's fits, the proxy's does not
+  world.scope.spawn(say, upstream.get(),
+                    std::string("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), Then::keep);
+  world.pass(Millis(100));
+  world.network->faults.receive_capacity = 64_KiB;
+  world.scope.spawn(say, client.get(), "7d0\r\n" + std::string(2'000, '.'), Then::keep);
+  world.pass(Millis(100));
+  world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
+  ASSERT_TRUE(world.run([&] { return request.done && heard.done; }));
+  client->close(io::Stream::Close::orderly);
+  ASSERT_TRUE(world.run([&] { return served; }));
+  EXPECT_TRUE(heard.text.ends_with("\r\n\r\nhello")) << heard.text;
+  EXPECT_EQ(logged().value("cause", ""), "");
 }
 
 }  // namespace

@@ -183,9 +183,18 @@ Task<> converse_tunnel(World& world, Wire& wire, Exchange& x) {
 Task<bool> read_answer(Batch& batch, Exchange& x) {
   World& world = batch.world;
   Answer answer;
+  const Millis patience = batch.wire.patience;
+  if (x.leaves_unanswered()) batch.wire.patience = x.waits;
   for (;;) {
     Head head;
     const Got got = co_await batch.wire.read_head(head);
+    batch.wire.patience = patience;
+    if (got == Got::stuck && x.leaves_unanswered()) {
+      world.note("client: leaves {} unanswered", x.id);
+      x.left = true;
+      x.left_at = world.network.lived();
+      co_return false;
+    }
     if (got != Got::bytes) {
       world.note("client: no answer to {}, {}", x.id, got == Got::end ? "an end" : "broken");
       if (got == Got::stuck) world.violate("exchange {}: no answer for ever", x.id);
@@ -216,7 +225,7 @@ Batch next_batch(World& world, Wire& wire, Script& script, std::size_t& next) {
   const std::size_t most = script.pipelined ? 1 + world.network.random(5) : 1;
   while (next < script.exchanges.size() && batch.exchanges.size() < most) {
     Exchange* x = script.exchanges[next];
-    const bool alone = x->way != Way::http || x->expect;
+    const bool alone = x->way != Way::http || x->expect || x->leaves_unanswered();
     if (x->way == Way::tcp || x->way == Way::malformed || (alone && !batch.exchanges.empty()))
       break;
     if (!batch.exchanges.empty()) batch.exchanges.back()->followed = x;
@@ -247,7 +256,8 @@ Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next) {
       if (may_end && x->seen_status == 0) x->abandoned = true;
       // The rest of a long upload that no server wants is not read for ever.
       may_end = x->early && x->server_close;
-      resets = x->left && (x->ask == Ask::reset_in_response || x->way == Way::upgrade);
+      resets = x->left && (x->ask == Ask::reset_in_response || x->ask == Ask::reset_unanswered ||
+                           x->way == Way::upgrade);
     }
     batch.may_send_body = true;
     if (!go_on) wire.stream.cancel(kOver);
@@ -260,7 +270,7 @@ Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next) {
       wire.stream.close(io::Stream::Close::reset);
       co_return;
     }
-    if (script.rests.count() > 0) co_await pass(world.client_loop, script.rests);
+    if (go_on && script.rests.count() > 0) co_await pass(world.client_loop, script.rests);
   }
   wire.stream.close(io::Stream::Close::orderly);
 }

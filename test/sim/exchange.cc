@@ -103,6 +103,10 @@ void draw_trouble(Draw& draw, Exchange& x, const Swarm& swarm) {
     const bool in_request = x.ask == Ask::leave_in_request || x.ask == Ask::bad_chunk;
     x.ask_at = draw.below(1 + (in_request ? x.request_size : x.response_size));
   }
+  if (x.serve == Serve::silent && x.way == Way::http && x.ask == Ask::whole && draw.chance(0.5)) {
+    x.ask = draw.chance(0.5) ? Ask::leave_unanswered : Ask::reset_unanswered;
+    x.waits = Millis(1 + draw.below(3'000));
+  }
 }
 
 }  // namespace

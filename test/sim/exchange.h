@@ -42,7 +42,9 @@ enum class Ask : std::uint8_t {
   leave_in_request,   ///< closes after `ask_at` bytes of the request's body
   leave_in_response,  ///< closes after `ask_at` bytes of the response's body
   reset_in_response,
-  bad_chunk,  ///< sends what is no chunk after `ask_at` bytes of the request's body
+  bad_chunk,         ///< sends what is no chunk after `ask_at` bytes of the request's body
+  leave_unanswered,  ///< closes when no answer came for `waits`
+  reset_unanswered,
 };
 
 struct Exchange {
@@ -60,6 +62,7 @@ struct Exchange {
   std::size_t malformed = 0;    ///< of Way::malformed: which
   Ask ask = Ask::whole;
   std::size_t ask_at = 0;
+  Millis waits{0};
 
   Serve serve = Serve::whole;
   bool early = false;          ///< answers before it reads the request's body
@@ -83,6 +86,7 @@ struct Exchange {
   bool sent = false;              ///< began to send its head
   bool request_finished = false;  ///< was about to send the last of it, or its end
   bool left = false;              ///< on purpose
+  Instant left_at{};              ///< and unanswered: then, not counting jumps of the clock
   Exchange* followed = nullptr;   ///< by one that was sent without waiting for its response
   bool abandoned = false;         ///< sent behind one that ended the connection
   int seen_status = 0;            ///< final, or 101
@@ -100,6 +104,9 @@ struct Exchange {
   bool response_finished = false;    ///< was about to send the last of it, or its end
   std::uint64_t response_total = 0;  ///< of a whole body
 
+  [[nodiscard]] bool leaves_unanswered() const {
+    return ask == Ask::leave_unanswered || ask == Ask::reset_unanswered;
+  }
   [[nodiscard]] bool bodiless() const { return method == "HEAD" || status == 204 || status == 304; }
 };
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 
 #include "world.h"
 
 namespace weir::sim {
 namespace {
 
-constexpr std::size_t kPieceMax = 60'000;
+constexpr std::array<std::size_t, 5> kPiecesMax = {100, 100, 60'000, 60'000, 200'000};
 
 }  // namespace
 
@@ -25,7 +26,7 @@ Task<Sent> send_body(World& world, Wire& wire, Sending what) {
       if (what.bad_chunk) co_await wire.send("x\r\n");
       co_return Sent::stopped;
     }
-    const std::size_t piece_max = world.network.random(3) == 0 ? 100 : kPieceMax;
+    const std::size_t piece_max = kPiecesMax[world.network.random(kPiecesMax.size())];
     std::size_t count = std::min<std::size_t>(what.size - at, 1 + world.network.random(piece_max));
     count = std::min(count, what.stop_at - at);
     const std::string bytes = pattern(what.id, what.side, at, count);

@@ -211,38 +211,63 @@ void take_arrival(World& world, Wire& wire, Exchange& x, const Served& served) {
 
 // No connection is used again after anything doubtful: neither with bytes that nobody asked for,
 // nor after its end; what the proxy was not told of yet it cannot know, for a short while.
-void check_reuse(World& world, Wire& wire, const Exchange& x, const Served& served,
-                 std::uint64_t place) {
+void check_reuse(World& world, Wire& wire, const Served& served, std::uint64_t place) {
   const io::SimKnown known = io::known_when_sent(*wire.stream.plain_socket(), place);
   if (served.last == 0) return;
   if (known.taken > served.allowed) {
-    world.violate("exchange {}: on a connection with surplus bytes behind {}", x.id, served.last);
+    world.violate("exchange {}: used again with surplus bytes behind it", served.last);
   }
   if (known.told_of_end) {
-    world.violate("exchange {}: on a connection that had ended behind {}", x.id, served.last);
+    world.violate("exchange {}: used again though its connection had ended", served.last);
   }
   const Micros bound = kNoticed + 2 * world.network.delay_bound();
   if (known.waiting > bound && !world.swarm.tight()) {
-    world.violate("exchange {}: on a connection on which something waited for {} us behind {}",
-                  x.id, known.waiting.count(), served.last);
+    world.violate("exchange {}: used again though something had waited behind it for {} us",
+                  served.last, known.waiting.count());
   }
 }
 
-// An idle connection that has ended is closed at once. It is idle when its last client has it all.
-void check_let_go(World& world, const Served& served) {
-  const Exchange* x = world.find(served.last);
-  if (!served.ended || x == nullptr || !x->response_complete || x->early) return;
-  const Micros held = world.network.lived() - std::max(served.ended_at, x->done_at);
+/// How soon the proxy knows what happens to it, and the other end what it does then.
+Micros told_within(World& world) {
+  if (world.swarm.tight()) return std::chrono::hours(1);
   const Micros crowded = world.swarm.crowd ? kCrowded : Millis(0);  // it takes many turns
-  const Micros bound = kNoticed + crowded + 4 * world.network.delay_bound();
-  if (held > bound && !world.swarm.tight()) {
+  return kNoticed + crowded + 4 * world.network.delay_bound();
+}
+
+// An idle connection that has ended is closed at once. It is idle when its last client has it all,
+// and when no part of another request was sent: that goes on to its end, which takes its time, and
+// was begun before the proxy could know (check_reuse).
+void check_let_go(World& world, Wire& wire, const Served& served, std::uint64_t place) {
+  if (wire.connection()->ends[0].sent > place) return check_reuse(world, wire, served, place);
+  const Exchange* x = world.find(served.last);
+  if (x == nullptr || !x->response_complete || x->early) return;
+  const Micros idle = world.network.lived() - x->done_at;
+  if (idle > world.idle_timeout() + told_within(world)) {
+    world.violate("exchange {}: its connection was idle for {} us", x->id, idle.count());
+  }
+  if (!served.ended) return;
+  const Micros held = world.network.lived() - std::max(served.ended_at, x->done_at);
+  if (held > told_within(world)) {
     world.violate("exchange {}: its connection had ended and was kept for {} us", x->id,
                   held.count());
   }
 }
 
+// Whose client is gone, its connection ends.
+void check_abandoned(World& world, const Exchange& x, Instant arrived) {
+  if (x.left_at == Instant{} || x.request_framing != Framing::none) return;
+  const bool at_once = x.ask == Ask::reset_unanswered && !x.half_close;
+  const Micros grace = at_once ? Millis(0) : world.timeouts().client_half_close;
+  const Micros held = world.network.lived() - std::max(x.left_at, arrived);
+  if (held > grace + told_within(world)) {
+    world.violate("exchange {}: its client had gone and its connection was kept for {} us", x.id,
+                  held.count());
+  }
+}
+
 // A server with little patience ends a connection that is idle, and sees whether it is used still.
-Task<Got> read_next_head(World& world, Wire& wire, Head& head, Served& served) {
+Task<Got> read_next_head(World& world, Wire& wire, Head& head, Served& served,
+                         std::uint64_t place) {
   const Millis patience = wire.patience;
   const bool idle = served.last != 0 && !served.ended && world.swarm.server_idle.count() > 0;
   if (idle) wire.patience = world.swarm.server_idle;
@@ -256,20 +281,20 @@ Task<Got> read_next_head(World& world, Wire& wire, Head& head, Served& served) {
     got = Got::bytes;
   }
   if (got == Got::bytes) got = co_await wire.read_head(head);
-  if (got == Got::end || got == Got::broken) check_let_go(world, served);
+  if (got == Got::end || got == Got::broken) check_let_go(world, wire, served, place);
   co_return got;
 }
 
 Task<Next> serve_one(World& world, Wire& wire, Served& served) {
   Head head;
   const std::uint64_t place = wire.received - wire.in.size();
-  const Got got = co_await read_next_head(world, wire, head, served);
+  const Got got = co_await read_next_head(world, wire, head, served, place);
   if (got != Got::bytes) co_return Next::close;
   Exchange* const found = take_head(world, wire, head);
   const auto framing = framing_of(head, Framing::none);
   if (found == nullptr) co_return Next::reset;
   Exchange& x = *found;
-  check_reuse(world, wire, x, served, place);
+  check_reuse(world, wire, served, place);
   if (served.ended) co_return Next::reset;  // not looked at
   take_arrival(world, wire, x, served);
   served.last = x.id;
@@ -278,7 +303,9 @@ Task<Next> serve_one(World& world, Wire& wire, Served& served) {
     co_return Next::reset;
   }
   if (x.serve == Serve::silent && x.way == Way::http) {
+    const Instant arrived = world.network.lived();
     while (co_await wire.more() == Got::bytes) wire.in.clear();
+    check_abandoned(world, x, arrived);
     co_return Next::close;
   }
   if (x.way == Way::upgrade && x.agrees && x.serve != Serve::cut_head &&

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <bit>
 
 namespace weir::sim {
@@ -29,7 +30,9 @@ io::SimFaults draw_faults(Draw& draw) {
   faults.reset = some(0.3);
   faults.reset_within = 1 + draw.below(draw.chance(0.5) ? 2'000 : 300'000);
   faults.no_descriptors = some(0.05);
-  faults.receive_capacity = kCapacityMin + draw.below(draw.chance(0.5) ? 65'536 : 2'000);
+  constexpr std::array<std::size_t, 6> kCapacities = {2'000,  2'000,  2'000,
+                                                      65'536, 65'536, 1'000'000};
+  faults.receive_capacity = kCapacityMin + draw.below(kCapacities[draw.below(kCapacities.size())]);
   if (draw.chance(0.15)) {
     faults.clock_jump = 1.0 / static_cast<double>(100 + draw.below(5'000));
     faults.clock_jump_max = Millis(1 + draw.below(20'000));

@@ -62,6 +62,8 @@ class World {
   [[nodiscard]] const io::SocketAddress& address(Way way) const {
     return way == Way::tcp ? tcp_address_ : http_address_;
   }
+  [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }
+  [[nodiscard]] Millis idle_timeout() const { return config_->upstreams.front().idle_timeout; }
   /// Since when no worker sends new exchanges to the server with this number; kNever: some do.
   [[nodiscard]] Instant gone_since(std::size_t server) const { return gone_since_[server]; }
   /// A tcp session may be logged of which its client knows nothing.
