@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "io/listener.h"
-#include "io/splice.h"
 #include "proxy/tcp_session.h"
 #include "server/diagnostics.h"
 #include "server/metrics_registry.h"
@@ -88,16 +87,14 @@ void Worker::start(std::vector<Worker*> all, std::function<void()> ended) {
 }
 
 void Worker::run() {
-  io::PipePool pipes;
-  context_->pipes = loop_.io().can_splice() ? &pipes : nullptr;
   begin();
   loop_.run();
-  context_->pipes = nullptr;
   end();
 }
 
 void Worker::begin(std::vector<Worker*> all) {
   if (!all.empty()) all_ = std::move(all);
+  if (loop_.io().can_splice()) context_->pipes = &pipes_.emplace();
   loop_.end_of_turn = [](void* self) {
     auto* worker = static_cast<Worker*>(self);
     worker->metrics_.buffer_bytes.set(worker->loop_.chunks.used());
@@ -114,6 +111,8 @@ void Worker::begin(std::vector<Worker*> all) {
 }
 
 void Worker::end() {
+  context_->pipes = nullptr;
+  pipes_.reset();
   context_->snapshot.reset();
   listeners_.clear();
   upstreams_.clear();

@@ -10,12 +10,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "async/scope.h"
 #include "io/select_backend.h"
+#include "io/splice.h"
 #include "proxy/h1_server.h"
 #include "proxy/log_sink.h"
 #include "proxy/snapshot.h"
@@ -134,6 +136,7 @@ class Worker {
   proxy::LogSink* log_ = nullptr;
   io::Loop loop_;
   std::unique_ptr<proxy::Context> context_;
+  std::optional<io::PipePool> pipes_;  // from begin() to end(), where the backend can splice
   std::unique_ptr<Scope> scope_;
   std::map<std::string, std::shared_ptr<proxy::Upstream>> upstreams_;
   std::map<int, std::unique_ptr<Listener>> listeners_;
