@@ -41,7 +41,7 @@ void begin(World& world, Wire& wire, Exchange& x) {
 }
 
 Task<> wait_for_continue(Batch& batch) {
-  for (int i = 0; i < 50 && !batch.may_send_body; ++i) {
+  for (int i = 0; (i < 50 || batch.world.swarm.compared) && !batch.may_send_body; ++i) {
     co_await pass(batch.wire.stream.loop(), Millis(20));
   }
 }
@@ -104,11 +104,11 @@ bool take_head(World& world, Exchange& x, const Head& head, Answer& answer) {
   answer.status = static_cast<int>(*status);
   answer.ours = head.count("weir-cause") > 0;
   std::tie(answer.framing, answer.size) = *framing;
-  answer.keep_alive = head.get("connection") != "close" && answer.framing != Framing::until_close &&
-                      !x.http10 && !x.close;
   if (x.method == "HEAD" || answer.status == 204 || answer.status == 304) {
     answer.framing = Framing::none;
   }
+  answer.keep_alive = head.get("connection") != "close" && answer.framing != Framing::until_close &&
+                      !x.http10 && !x.close;
   if (answer.status != 100 && !answer.ours && head.get("x-id") != std::to_string(x.id)) {
     world.violate("exchange {}: got the response of {}", x.id, head.get("x-id"));
     return false;
@@ -172,7 +172,8 @@ Task<> converse_tunnel(World& world, Wire& wire, Exchange& x) {
   Scope scope(world.client_loop.queue);
   scope.spawn(write_tunnel, &world, &wire, &x);
   Check check{x.id, Side::response};
-  const Body body = co_await wire.read_body(Framing::until_close, 0, check, leaves_at(x));
+  const Body body =
+      co_await wire.read_body(Framing::until_close, 0, check, leaves_at(x), &x.response_seen);
   x.response_bytes = check.at;
   take_end(world, x, body);
   if (body != Body::whole) wire.stream.cancel(kOver);
@@ -198,8 +199,10 @@ Task<bool> read_answer(Batch& batch, Exchange& x) {
     if (got != Got::bytes) {
       world.note("client: no answer to {}, {}", x.id, got == Got::end ? "an end" : "broken");
       if (got == Got::stuck) world.violate("exchange {}: no answer for ever", x.id);
+      x.response_seen.end = name(got);
       co_return false;
     }
+    x.response_seen.heads += batch.wire.head_text;
     if (!take_head(world, x, head, answer)) co_return false;
     batch.may_send_body = true;
     if (answer.status >= 200 || answer.status == 101) {
@@ -214,7 +217,8 @@ Task<bool> read_answer(Batch& batch, Exchange& x) {
     co_return false;
   }
   Check check{x.id, Side::response, answer.ours};
-  const Body body = co_await batch.wire.read_body(answer.framing, answer.size, check, leaves_at(x));
+  const Body body = co_await batch.wire.read_body(answer.framing, answer.size, check, leaves_at(x),
+                                                  &x.response_seen);
   x.response_bytes = check.at;
   take_end(world, x, body);
   co_return body == Body::whole&& answer.keep_alive;
@@ -222,7 +226,8 @@ Task<bool> read_answer(Batch& batch, Exchange& x) {
 
 Batch next_batch(World& world, Wire& wire, Script& script, std::size_t& next) {
   Batch batch{world, wire, {}};
-  const std::size_t most = script.pipelined ? 1 + world.network.random(5) : 1;
+  const std::uint64_t id = next < script.exchanges.size() ? script.exchanges[next]->id : 0;
+  const std::size_t most = script.pipelined ? 1 + world.random(id, Side::request, 5) : 1;
   while (next < script.exchanges.size() && batch.exchanges.size() < most) {
     Exchange* x = script.exchanges[next];
     const bool alone = x->way != Way::http || x->expect || x->leaves_unanswered();

@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kSurplusBody = 1000;  // small, so that it travels with what is behind it
 
+constexpr std::size_t kBulkMin = 600'000;
+
 constexpr std::size_t kOtherFields = 600;  // more than a head has besides what pads it
 
 std::uint64_t mix(std::uint64_t z) {
@@ -83,6 +85,14 @@ void draw_pads(Draw& draw, Exchange& x, const Swarm& swarm) {
   if (draw.chance(0.5)) x.response_pad = near ? most - draw.below(10) : draw.below(most);
 }
 
+// What is of a size for splice, and no early response after which the rest of the request is not
+// wanted: how much of it has come by then is a matter of speed.
+void draw_comparable(Draw& draw, Exchange& x) {
+  if (!x.expect && (x.server_close || x.status >= 300)) x.early = false;
+  if (draw.chance(0.02) && x.response_size > 0) x.response_size = kBulkMin + draw.below(kBulkMin);
+  if (draw.chance(0.02) && x.request_size > 0) x.request_size = kBulkMin + draw.below(kBulkMin);
+}
+
 void draw_trouble(Draw& draw, Exchange& x, const Swarm& swarm) {
   if (draw.chance(0.35)) {
     x.serve = static_cast<Serve>(1 + draw.below(static_cast<std::uint64_t>(Serve::silent)));
@@ -143,6 +153,7 @@ std::string pattern(std::uint64_t id, Side side, std::uint64_t at, std::size_t s
 bool Check::take(std::string_view bytes) {
   if (any) {
     at += bytes.size();
+    text += bytes;
     return true;
   }
   for (const char byte : bytes) {
@@ -172,7 +183,8 @@ Exchange draw_exchange(Draw& draw, std::uint64_t id, const Swarm& swarm) {
   if (draw.chance(0.12)) draw_tunnel(draw, x);
   if (draw.chance(swarm.malformed)) {
     x.way = Way::malformed;
-    x.malformed = draw.below(malformed_count());
+    do x.malformed = draw.below(malformed_count());
+    while (swarm.compared && malformed_is_half(x.malformed));  // that would take its time
     return x;
   }
   if (swarm.crowd) {
@@ -181,6 +193,7 @@ Exchange draw_exchange(Draw& draw, std::uint64_t id, const Swarm& swarm) {
   }
   draw_pads(draw, x, swarm);
   if (swarm.weather == Weather::stormy) draw_trouble(draw, x, swarm);
+  if (swarm.compared) draw_comparable(draw, x);
   return x;
 }
 

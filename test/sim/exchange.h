@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/time.h"
-#include "io/sim_network.h"
+#include "io/sim_socket.h"
 
 namespace weir::sim {
 
@@ -45,6 +45,15 @@ enum class Ask : std::uint8_t {
   bad_chunk,         ///< sends what is no chunk after `ask_at` bytes of the request's body
   leave_unanswered,  ///< closes when no answer came for `waits`
   reset_unanswered,
+};
+
+/// What one side saw of a message, to be compared with what it saw in another world.
+struct Seen {
+  std::string heads;       ///< all of them, byte by byte
+  std::uint64_t size = 0;  ///< of the body, whose bytes were checked one by one
+  std::string text;        ///< or this, if the proxy has made it
+  std::string trailers;
+  std::string_view end;  ///< how it ended, or the wait for it
 };
 
 struct Exchange {
@@ -104,6 +113,12 @@ struct Exchange {
   bool response_finished = false;    ///< was about to send the last of it, or its end
   std::uint64_t response_total = 0;  ///< of a whole body
 
+  Seen request_seen;   ///< by the server
+  Seen response_seen;  ///< by the client
+
+  [[nodiscard]] bool broken_by_network() const {
+    return wire != nullptr && wire->broken_by_network;
+  }
   [[nodiscard]] bool leaves_unanswered() const {
     return ask == Ask::leave_unanswered || ask == Ask::reset_unanswered;
   }
@@ -118,8 +133,9 @@ std::string pattern(std::uint64_t id, Side side, std::uint64_t at, std::size_t s
 struct Check {
   std::uint64_t id;
   Side side;
-  bool any = false;  ///< text of the proxy's own: only counted
+  bool any = false;  ///< text of the proxy's own
   std::uint64_t at = 0;
+  std::string text{};  ///< then this one
   /// False: these are not its bytes.
   bool take(std::string_view bytes);
 };

@@ -11,10 +11,13 @@ namespace {
 
 Task<> write_malformed(World* world, Wire* wire, Exchange* x) {
   const std::string text = malformed_text(x->malformed, x->id, world->swarm.head_size);
-  const std::size_t piece = 1 + world->network.random(world->network.random(2) == 0 ? 200 : 9'000);
+  const auto random = [&](std::uint64_t limit) {
+    return world->random(x->id, Side::request, limit);
+  };
+  const std::size_t piece = 1 + random(random(2) == 0 ? 200 : 9'000);
   for (std::size_t at = 0; at < text.size(); at += piece) {
     if (!co_await wire->send(text.substr(at, piece))) co_return;
-    if (world->network.random(8) == 0) co_await pass(world->client_loop, Millis(1));
+    if (random(8) == 0) co_await pass(world->client_loop, Millis(1));
   }
 }
 
@@ -30,7 +33,9 @@ Task<> converse_malformed(World& world, Wire& wire, Exchange& x) {
   scope.spawn(write_malformed, &world, &wire, &x);
   Head head;
   Got got = co_await wire.read_head(head);
+  x.response_seen.end = name(got);
   if (got == Got::bytes) {
+    x.response_seen.heads = wire.head_text;
     const std::string_view first = head.first;
     x.seen_cause = head.get("weir-cause");
     x.seen_status = static_cast<int>(
@@ -42,7 +47,8 @@ Task<> converse_malformed(World& world, Wire& wire, Exchange& x) {
     Check check{x.id, Side::response, true};
     const auto framing = framing_of(head, Framing::until_close);
     if (framing) {
-      const Body body = co_await wire.read_body(framing->first, framing->second, check, UINT64_MAX);
+      const Body body = co_await wire.read_body(framing->first, framing->second, check, UINT64_MAX,
+                                                &x.response_seen);
       x.response_complete = body == Body::whole;
     }
     if (x.response_complete) got = co_await wire.more();

@@ -144,7 +144,7 @@ class Judge {
         world_.violate("exchange {}: the client got {} bytes, logged are {}", x.id,
                        x.response_bytes, line.bytes_sent);
       }
-      const bool broken = !x.response_complete && !x.left && !x.wire->broken_by_network;
+      const bool broken = !x.response_complete && !x.left && !x.broken_by_network();
       if (broken && line.cause.empty()) {
         world_.violate("exchange {}: it broke, and logged is no cause", x.id);
       }
@@ -195,7 +195,7 @@ class Judge {
   // The network broke the connection of the client, or one behind it on that connection broke: then
   // what was not read yet is lost.
   bool may_be_lost(const Exchange& x) {
-    if (x.wire->broken_by_network) return true;
+    if (x.broken_by_network()) return true;
     // Who sends on after an early response has some seconds to read it, and the clock jumps.
     if (world_.swarm.faults.clock_jump > 0 && x.request_size > 0) return true;
     for (const Exchange* next = x.followed; next != nullptr; next = next->followed) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "io/sim_io.h"
 #include "resolver.h"
 #include "world.h"
 
@@ -12,6 +11,7 @@ namespace weir::sim {
 namespace {
 
 constexpr Error kCrashed{Code::reset, Cause::none, 0, "crash"};
+constexpr Millis kNotHere{100'000};       // time that never passes
 constexpr std::uint64_t kLookEvery = 64;  // turns
 constexpr std::size_t kBeyondConnectionsMax = 64 + 16 * 2;
 
@@ -27,7 +27,20 @@ std::string in_short(std::string_view text) {
   return result;
 }
 
+std::string ip_of(const io::SocketAddress& address) {
+  const std::string text = address.text();
+  return text.substr(0, text.rfind(':'));
+}
+
 }  // namespace
+
+const io::SocketAddress& World::server_address(Way way, std::size_t server) const {
+  return std::ranges::find_if(listening_,
+                              [&](const Listening& listening) {
+                                return listening.way == way && listening.server == server;
+                              })
+      ->address;
+}
 
 // Times are short, so that a black hole costs little; each is longer than any pause of the scripts.
 void World::make_config() {
@@ -41,6 +54,11 @@ void World::make_config() {
   t.upstream_body = t.upstream_write = Millis(5'000);
   t.tunnel_idle = Millis(10'000);
   t.drain = Millis(5'000);
+  if (swarm.compared) {  // and nothing depends on them
+    t.client_head = t.client_body = t.client_write = t.client_idle = kNotHere;
+    t.upstream_connect = t.upstream_head = t.upstream_body = t.upstream_write = kNotHere;
+    t.tunnel_idle = kNotHere;
+  }
   config_->limits.requests_per_connection = swarm.client_requests_max;
   config_->limits.head_size = swarm.head_size;
   config_->limits.body_size = swarm.body_size;
@@ -57,8 +75,10 @@ void World::make_config() {
     for (std::size_t i = 0; i < kServers; ++i) {
       config::Server& server = upstream.servers.emplace_back();
       server.address.kind = swarm.names ? config::Address::Kind::name : config::Address::Kind::ip;
-      server.address.host = swarm.names ? fmt::format("s{}.test", i) : server_ip(i);
-      server.address.port = upstream.name == "raw" ? 81 : 80;
+      const Way way = upstream.name == "raw" ? Way::tcp : Way::http;
+      const io::SocketAddress& address = server_address(way, i);
+      server.address.host = swarm.names ? fmt::format("s{}.test", i) : ip_of(address);
+      server.address.port = address.port();
       server.weight = 1 + static_cast<int>(draw_.below(3));
     }
   }
@@ -100,8 +120,8 @@ void World::start_proxy() {
     proxy.log = std::make_unique<proxy::LogSink>(signal_, counts.log_lines_dropped);
     proxy.worker = std::make_unique<server::Worker>(static_cast<int>(i), io::Backend::automatic,
                                                     swarm.budget, counts, proxy.log.get());
-    proxy.worker->open(io::make_sim_io(proxy.worker->loop(), network), seed_ + i);
-    network.limit_descriptors(proxy.worker->loop(), descriptors);
+    proxy.worker->open(stage_->proxy_io(proxy.worker->loop()), seed_ + i);
+    if (on_ == On::sim) network.limit_descriptors(proxy.worker->loop(), descriptors);
     proxy.worker->set_connections_max(swarm.connections_max);
     proxy.worker->on_turn = [this, &proxy] { look_at(proxy); };
   }
@@ -109,9 +129,8 @@ void World::start_proxy() {
   for (const Proxy& proxy : proxies_) all.push_back(proxy.worker.get());
   for (const Proxy& proxy : proxies_) proxy.worker->begin(all);
   names_->watch(*config_);
-  if (weather() == Weather::calm) {  // the proxy waits a second for first answers
-    const Instant until = network.now() + Millis(1'000);
-    network.run([] { return false; }, until);
+  if (weather() == Weather::calm && !swarm.compared) {  // the proxy waits for first answers
+    stage_->run([] { return false; }, Millis(1'000));
   }
   Reload first;
   first.servers = kServers;
@@ -129,7 +148,7 @@ void World::start_proxy() {
 
 void World::open_listener(Way way) {
   const int id = way == Way::tcp ? tcp_listener_ : http_listener_;
-  const Result<int> fd = network.listen(address(way));
+  const Result<int> fd = stage_->listen(way == Way::tcp ? tcp_address_ : http_address_);
   if (!fd) return violate("the address of a listener that was removed is still taken");
   for (Proxy& proxy : proxies_) {
     const auto open = [worker = proxy.worker.get(), plan = plan_, id, fd = *fd] {
@@ -184,7 +203,8 @@ void World::look_who_is_gone() {
       for (const auto& addresses : upstream) {
         for (const io::SocketAddress& address : addresses) {
           for (std::size_t i = 0; i < kServers; ++i) {
-            used[i] = used[i] || address.text().starts_with(server_ip(i) + ":");
+            used[i] = used[i] || address == server_address(Way::http, i) ||
+                      address == server_address(Way::tcp, i);
           }
         }
       }
@@ -259,6 +279,7 @@ Task<> World::drain_later(World* self, Millis when) {
     self->note("--- drain of {}", proxy.worker->index());
     proxy.worker->loop().post([worker = proxy.worker.get()] { worker->drain(); });
   }
+  if (self->swarm.compared) co_return;  // all of them end by themselves
   co_await pass(self->client_loop, self->config_->timeouts.drain);
   if (self->proxies_stopped()) co_return;
   self->note("--- abort what is left");

@@ -12,10 +12,11 @@ constexpr std::array<std::size_t, 5> kPiecesMax = {100, 100, 60'000, 60'000, 200
 }  // namespace
 
 Task<Sent> send_body(World& world, Wire& wire, Sending what) {
+  const auto random = [&](std::uint64_t limit) { return world.random(what.id, what.side, limit); };
   std::string text = std::move(what.head);
   const bool none =
       what.framing == Framing::none || (what.framing == Framing::known && what.size == 0);
-  const bool alone = none || what.stop_at == 0 || world.network.random(2) == 0;
+  const bool alone = none || what.stop_at == 0 || random(2) == 0;
   if (none) *what.finished = *what.finished || what.framing == Framing::known;
   if (alone) {
     if (!co_await wire.send(std::exchange(text, {}))) co_return Sent::failed;
@@ -26,8 +27,8 @@ Task<Sent> send_body(World& world, Wire& wire, Sending what) {
       if (what.bad_chunk) co_await wire.send("x\r\n");
       co_return Sent::stopped;
     }
-    const std::size_t piece_max = kPiecesMax[world.network.random(kPiecesMax.size())];
-    std::size_t count = std::min<std::size_t>(what.size - at, 1 + world.network.random(piece_max));
+    const std::size_t piece_max = kPiecesMax[random(kPiecesMax.size())];
+    std::size_t count = std::min<std::size_t>(what.size - at, 1 + random(piece_max));
     count = std::min(count, what.stop_at - at);
     const std::string bytes = pattern(what.id, what.side, at, count);
     at += count;

@@ -41,7 +41,7 @@ std::string response_head(const Exchange& x) {
 Task<bool> read_request_body(World& world, Wire& wire, Exchange& x, Framing framing,
                              std::size_t size) {
   Check check{x.id, Side::request};
-  const Body body = co_await wire.read_body(framing, size, check, UINT64_MAX);
+  const Body body = co_await wire.read_body(framing, size, check, UINT64_MAX, &x.request_seen);
   switch (body) {
     case Body::whole: {
       x.request_complete = true;
@@ -181,6 +181,7 @@ Exchange* take_head(World& world, Wire& wire, const Head& head) {
     world.violate("a server got a request that nobody sent: {}", head.first);
     return nullptr;
   }
+  x->request_seen.heads += wire.head_text;
   world.note("server {}: {} arrived, {}", wire.server, head.first, name(x->serve));
   if (world.gone_since(wire.server) < x->begun_at) {
     world.violate("exchange {}: at a server that no name leads to", x->id);
@@ -197,7 +198,8 @@ void take_arrival(World& world, Wire& wire, Exchange& x, const Served& served) {
   const bool has_body = x.way == Way::http && x.request_size > 0;
   const bool once = has_body || x.method == "POST" || x.request_framing == Framing::chunked;
   if (++x.arrivals > 1) {
-    const bool answered = x.server_wire->ends[0].taken > x.answered_from;
+    const bool answered =
+        x.server_wire != nullptr && x.server_wire->ends[0].taken > x.answered_from;
     if (once || answered || !x.on_kept) {
       world.violate("exchange {}: {} arrived {} times{}{}", x.id, x.method, x.arrivals,
                     answered ? ", though an answer had begun" : "",
@@ -212,6 +214,7 @@ void take_arrival(World& world, Wire& wire, Exchange& x, const Served& served) {
 // No connection is used again after anything doubtful: neither with bytes that nobody asked for,
 // nor after its end; what the proxy was not told of yet it cannot know, for a short while.
 void check_reuse(World& world, Wire& wire, const Served& served, std::uint64_t place) {
+  if (wire.connection() == nullptr) return;
   const io::SimKnown known = io::known_when_sent(*wire.stream.plain_socket(), place);
   if (served.last == 0) return;
   if (known.taken > served.allowed) {

@@ -9,10 +9,24 @@
 namespace weir::sim {
 namespace {
 
-const io::SimEnd& end_of(io::Socket& socket) {
-  auto& sim = static_cast<io::SimSocket&>(socket);
-  return sim.connection->ends[static_cast<std::size_t>(sim.side)];
+bool is_simulated(io::Loop& loop) { return loop.io().name() == "sim"; }
+
+io::SimNetwork& network_of(io::TcpStream& stream) {
+  return static_cast<io::SimSocket&>(*stream.plain_socket()).io->network();
 }
+
+/// A turn of the loop.
+struct NextTurn {
+  io::Loop& loop;
+  Resume resume;
+  explicit NextTurn(io::Loop& l) : loop(l) {}
+  bool await_ready() { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    resume.handle = handle;
+    loop.post([this] { loop.queue.push(resume); });
+  }
+  void await_resume() {}
+};
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -25,6 +39,28 @@ std::string lower(std::string_view text) {
 Body cut_or_stuck(Got got) { return got == Got::stuck ? Body::stuck : Body::cut; }
 
 }  // namespace
+
+std::string_view name(Got got) {
+  switch (got) {
+    case Got::bytes: return "bytes";
+    case Got::end: return "end";
+    case Got::broken: return "broken";
+    case Got::stuck: return "stuck";
+  }
+  return "?";
+}
+
+std::string_view name(Body body) {
+  switch (body) {
+    case Body::whole: return "whole";
+    case Body::cut: return "cut";
+    case Body::left: return "left";
+    case Body::malformed: return "malformed";
+    case Body::foreign: return "foreign";
+    case Body::stuck: return "stuck";
+  }
+  return "?";
+}
 
 std::string_view Head::get(std::string_view name) const {
   for (const auto& [key, value] : fields) {
@@ -43,14 +79,16 @@ Wire::Wire(io::Loop& loop, io::Socket* socket, Millis reads_every)
 
 Task<Got> Wire::more() {
   if (reads_every_.count() > 0) co_await pass(stream.loop(), reads_every_);
-  io::SimNetwork& network = static_cast<io::SimSocket&>(*stream.plain_socket()).io->network();
-  const Instant due = network.lived() + patience;
+  // The socket may be gone when its receive has ended.
+  const io::SimNetwork* network = simulated() != nullptr ? &network_of(stream) : nullptr;
+  const auto lived = [&] { return network != nullptr ? network->lived() : stream.loop().now(); };
+  const Instant due = lived() + patience;
   for (;;) {
-    const Millis rest = std::chrono::ceil<Millis>(due - network.lived());
+    const Millis rest = std::chrono::ceil<Millis>(due - lived());
     Result<io::Chunk> chunk = co_await stream.recv(reads_every_.count() > 0 ? 4_KiB : 64_KiB, rest);
     // What the clock has jumped does not count.
     const bool late = !chunk && chunk.error().code == Code::timed_out;
-    if (late && network.lived() < due) continue;
+    if (late && lived() < due) continue;
     if (!chunk) co_return late ? Got::stuck : Got::broken;
     if (chunk->empty()) co_return Got::end;
     in += chunk->bytes();
@@ -74,6 +112,7 @@ Task<Got> Wire::read_head(Head& head) {
     const Got got = co_await more();
     if (got != Got::bytes) co_return got;
   }
+  head_text = in.substr(0, end + 4);
   std::string_view rest = std::string_view(in).substr(0, end + 2);
   for (bool first = true; !rest.empty(); first = false) {
     const std::size_t line_end = rest.find("\r\n");
@@ -136,15 +175,29 @@ Task<Body> Wire::read_chunks(Check& check, std::uint64_t stop_at) {
       if (!line.empty()) co_return Body::malformed;
       continue;
     }
-    do {  // trailers
+    do {
       got = co_await read_line(line);
       if (got != Got::bytes) co_return cut_or_stuck(got);
+      trailers_ += line.empty() ? "" : line + "\r\n";
     } while (!line.empty());
     co_return Body::whole;
   }
 }
 
-Task<Body> Wire::read_body(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at) {
+Task<Body> Wire::read_body(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at,
+                           Seen* seen) {
+  trailers_.clear();
+  const Body body = co_await read_any(framing, size, check, stop_at);
+  if (seen != nullptr) {
+    seen->size = check.at;
+    seen->text = check.text;
+    seen->trailers = trailers_;
+    seen->end = name(body);
+  }
+  co_return body;
+}
+
+Task<Body> Wire::read_any(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at) {
   if (stop_at == 0) co_return Body::left;
   if (framing == Framing::none) co_return Body::whole;
   if (framing == Framing::known) {
@@ -165,20 +218,37 @@ Task<Body> Wire::read_body(Framing framing, std::size_t size, Check& check, std:
   }
 }
 
-std::shared_ptr<io::SimConnection> Wire::connection() {
-  return io::connection_of(*stream.plain_socket());
+const io::SimEnd* Wire::simulated() {
+  if (!is_simulated(stream.loop())) return nullptr;
+  auto& sim = static_cast<io::SimSocket&>(*stream.plain_socket());
+  return &sim.connection->ends[static_cast<std::size_t>(sim.side)];
 }
 
-std::string Wire::own_ip() { return connection()->ends[1].peer.text(); }
+std::shared_ptr<io::SimConnection> Wire::connection() {
+  return simulated() != nullptr ? io::connection_of(*stream.plain_socket()) : nullptr;
+}
+
+std::string Wire::own_ip() {
+  if (simulated() != nullptr) return connection()->ends[1].peer.text();
+  const std::string text = io::SocketAddress::of_socket(stream.plain_socket()->fd).text();
+  return text.substr(0, text.rfind(':'));
+}
 
 bool Wire::quiet() {
-  const io::SimEnd& end = end_of(*stream.plain_socket());
-  return in.empty() && end.inbox.empty() && end.in_flight == 0;
+  const io::SimEnd* end = simulated();
+  return in.empty() && (end == nullptr || (end->inbox.empty() && end->in_flight == 0));
 }
 
-bool Wire::broken() { return end_of(*stream.plain_socket()).broken; }
+bool Wire::broken() {
+  const io::SimEnd* end = simulated();
+  return end != nullptr && end->broken;
+}
 
 Task<> pass(io::Loop& loop, Millis time) {
+  if (!is_simulated(loop)) {
+    co_await NextTurn(loop);
+    co_return;
+  }
   // tidy: allow sleep because it is the virtual clock that passes
   co_await io::sleep_until(loop, loop.now() + time);
 }

@@ -29,6 +29,9 @@ enum class Body : std::uint8_t {
   stuck,
 };
 
+std::string_view name(Got got);
+std::string_view name(Body body);
+
 struct Head {
   std::string first;                                        ///< the start line
   std::vector<std::pair<std::string, std::string>> fields;  ///< names in lower case
@@ -43,6 +46,7 @@ class Wire {
   Wire& operator=(const Wire&) = delete;
 
   std::string in;              ///< arrived and not looked at
+  std::string head_text;       ///< the last head
   std::size_t server = 0;      ///< whose connection it is
   bool crashed = false;        ///< and that one is no more
   std::uint64_t received = 0;  ///< bytes, with those in `in`
@@ -54,23 +58,29 @@ class Wire {
   Task<bool> send(std::string bytes);
   Task<Got> read_head(Head& head);
   /// Reads until the end of the message, or `stop_at` bytes. `size` is for Framing::known.
-  Task<Body> read_body(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at);
+  /// Told to `seen`, unless that is nullptr.
+  Task<Body> read_body(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at,
+                       Seen* seen = nullptr);
+  /// What the network knows; nullptr: it is a real one.
   std::shared_ptr<io::SimConnection> connection();
   /// Of the end that connected, as the other one sees it.
   std::string own_ip();
-  /// Nothing more has arrived or is on its way to here.
+  /// Nothing more has arrived or is on its way to here, as far as that can be known.
   [[nodiscard]] bool quiet();
   [[nodiscard]] bool broken();
 
  private:
+  [[nodiscard]] const io::SimEnd* simulated();
   Task<Got> read_line(std::string& line);
+  Task<Body> read_any(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at);
   Task<Body> read_run(std::uint64_t size, Check& check, std::uint64_t stop_at);
   Task<Body> read_chunks(Check& check, std::uint64_t stop_at);
 
   Millis reads_every_;
+  std::string trailers_;
 };
 
-/// Waits on the virtual clock.
+/// Waits on the virtual clock; on a real network for a turn of the loop only.
 Task<> pass(io::Loop& loop, Millis time);
 
 std::optional<std::uint64_t> number(std::string_view text, int base = 10);

@@ -5,15 +5,13 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "io/sim_io.h"
 #include "resolver.h"
 
 namespace weir::sim {
 namespace {
 
 constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
-constexpr Millis kConnectPatience{10'000};
-constexpr Millis kCalmBound{120'000};  // of virtual time, for everything
+constexpr Millis kCalmBound{120'000};  // of the stage's time, for everything
 constexpr Millis kStormBound{3'600'000};
 constexpr Millis kSettles{5'000};  // what was told to end has ended
 
@@ -40,19 +38,24 @@ Task<> serve(World* world, int fd, Way way, std::size_t server) {
 
 }  // namespace
 
-World::World(std::uint64_t seed, Trace trace)
-    : network(seed), seed_(seed), trace_(trace), draw_(seed ^ 0x5eed) {
-  swarm = draw_swarm(draw_, seed, kServers);
+World::World(std::uint64_t seed, Trace trace, DrawSwarm* draw, On on)
+    : network(seed),
+      seed_(seed),
+      trace_(trace),
+      on_(on),
+      draw_(seed ^ 0x5eed),
+      stage_(make_stage(on, network)) {
+  swarm = draw(draw_, seed, kServers);
   description_ = describe(swarm);
   note("{}", description_);
-  client_loop.attach(io::make_sim_io(client_loop, network));
-  server_loop.attach(io::make_sim_io(server_loop, network));
-  control_loop_.attach(io::make_sim_io(control_loop_, network));
+  client_loop.attach(stage_->actor_io(client_loop));
+  server_loop.attach(stage_->actor_io(server_loop));
+  control_loop_.attach(stage_->actor_io(control_loop_));
   http_address_ = *io::SocketAddress::from_ip("127.0.0.1", 8080);
   tcp_address_ = *io::SocketAddress::from_ip("127.0.0.1", 9000);
   draw_scripts();
-  make_config();
   start_servers();
+  make_config();
   start_proxy();
 }
 
@@ -78,10 +81,11 @@ void World::draw_scripts() {
 void World::start_servers() {
   for (std::size_t i = 0; i < kServers; ++i) {
     for (const Way way : {Way::http, Way::tcp}) {
-      const auto address =
+      Listening& listening = listening_.emplace_back(nullptr, way, i);
+      listening.address =
           *io::SocketAddress::from_ip(server_ip(i).c_str(), way == Way::tcp ? 81 : 80);
-      io::Socket* socket = server_loop.io().adopt_listener(*network.listen(address));
-      servers_.spawn(&World::accept_loop, this, &listening_.emplace_back(socket, way, i));
+      listening.socket = server_loop.io().adopt_listener(*stage_->listen(listening.address));
+      servers_.spawn(&World::accept_loop, this, &listening);
     }
   }
 }
@@ -108,7 +112,7 @@ Task<> World::run_client(World* self, Script* script) {
     const Way way = script->exchanges[next]->way;
     script->exchanges[next]->begun_at = self->network.now();
     const Result<io::Socket*> socket =
-        co_await io::connect(self->client_loop, self->address(way), kConnectPatience);
+        co_await self->stage_->connect(self->client_loop, self->address(way));
     if (!socket) {
       ++failures;
       self->note("client: cannot connect for {}", script->exchanges[next]->id);
@@ -136,8 +140,8 @@ void World::play() {
   }
   for (const Crash& crash : swarm.crashes) operators_.spawn(&World::crash_later, this, &crash);
   for (Script& script : scripts_) clients_.spawn(&World::run_client, this, &script);
-  const Instant limit = network.now() + (weather() == Weather::calm ? kCalmBound : kStormBound);
-  if (!network.run([&] { return clients_.running() == 0; }, limit)) {
+  const Millis bound = weather() == Weather::calm ? kCalmBound : kStormBound;
+  if (!stage_->run([&] { return clients_.running() == 0; }, bound)) {
     violate("no progress: {} clients are not done in time{}", clients_.running(),
             network.spinning() ? ": the loops spin" : "");
   }
@@ -155,9 +159,8 @@ std::size_t World::proxies_running() const {
 
 void World::stop_proxy() {
   if (!draining_) operators_.spawn(&World::drain_later, this, Millis(0));
-  const Instant limit = network.now() + config_->timeouts.drain + kSettles;
   const auto done = [&] { return proxies_stopped() && operators_.running() == 0; };
-  if (!network.run(done, limit)) {
+  if (!stage_->run(done, config_->timeouts.drain + kSettles)) {
     violate("the proxy does not stop: {} still run", proxies_running());
   }
   // What is left cannot be taken down, and whoever looks at the seed needs the list.
@@ -173,12 +176,12 @@ void World::stop_servers() {
     server_loop.io().cancel_recv(*listening.socket, kOver);
   }
   const auto done = [&] { return servers_.running() == 0; };
-  if (!network.run(done, network.now() + kSettles)) {
+  if (!stage_->run(done, kSettles)) {
     violate("{} connections to servers are still open", servers_.running());
     for (Wire* wire : open_) wire->stream.cancel(kOver);
-    network.run(done, network.now() + kSettles);
+    stage_->run(done, kSettles);
   }
-  network.rounds(3);
+  stage_->rounds(3);
 }
 
 void World::run() {
@@ -191,6 +194,18 @@ void World::run() {
 Exchange* World::find(std::uint64_t id) {
   const bool known = id >= first_id_ && id - first_id_ < exchanges_.size();
   return known ? &exchanges_[id - first_id_] : nullptr;
+}
+
+std::string World::log() const {
+  std::string lines;
+  for (const Proxy& proxy : proxies_) lines += proxy.lines;
+  return lines;
+}
+
+std::uint64_t World::random(std::uint64_t id, Side side, std::uint64_t limit) {
+  if (!swarm.compared) return network.random(limit);
+  return draws_.try_emplace(std::pair(id, side), id * 2 + static_cast<std::uint64_t>(side))
+      .first->second.below(limit);
 }
 
 void World::add_violation(std::string text) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "server/metrics_registry.h"
 #include "server/names.h"
 #include "server/worker.h"
+#include "stage.h"
 #include "swarm.h"
 #include "wire.h"
 
@@ -27,9 +29,12 @@ namespace weir::sim {
 enum class Trace : std::uint8_t { no, print };
 inline constexpr std::size_t kServers = 3;
 
+using DrawSwarm = Swarm(Draw& draw, std::uint64_t seed, std::size_t servers);
+
 class World {
  public:
-  World(std::uint64_t seed, Trace trace);
+  explicit World(std::uint64_t seed, Trace trace = Trace::no, DrawSwarm* draw = draw_swarm,
+                 On on = On::sim);
   World(const World&) = delete;
   World& operator=(const World&) = delete;
   ~World();
@@ -41,9 +46,12 @@ class World {
   [[nodiscard]] std::size_t exchanges() const { return exchanges_.size(); }
   [[nodiscard]] Weather weather() const { return swarm.weather; }
   [[nodiscard]] const std::string& description() const { return description_; }
+  [[nodiscard]] const std::deque<Exchange>& all() const { return exchanges_; }
+  /// The access log so far.
+  [[nodiscard]] std::string log() const;
 
   // --- for the actors -------------------------------------------------------------
-  io::SimNetwork network;
+  io::SimNetwork network;          // on a real stage nothing happens here, and its clock stands
   io::SimDescriptors descriptors;  // of the proxy
   Swarm swarm;
   io::Loop client_loop{64_MiB};
@@ -66,6 +74,9 @@ class World {
   [[nodiscard]] Millis idle_timeout() const { return config_->upstreams.front().idle_timeout; }
   /// Since when no worker sends new exchanges to the server with this number; kNever: some do.
   [[nodiscard]] Instant gone_since(std::size_t server) const { return gone_since_[server]; }
+  /// A number below `limit`, for one side of an exchange. Where worlds are compared it does not
+  /// depend on what others draw.
+  std::uint64_t random(std::uint64_t id, Side side, std::uint64_t limit);
   /// A tcp session may be logged of which its client knows nothing.
   void lost_session() { ++sessions_lost_; }
   /// Connections of servers, to end those that nobody ends.
@@ -79,6 +90,7 @@ class World {
     io::Socket* socket = nullptr;
     Way way = Way::http;
     std::size_t server = 0;
+    io::SocketAddress address{};
   };
   /// A worker, and what the world knows of it without asking it.
   struct Proxy {
@@ -93,6 +105,7 @@ class World {
   };
 
   void make_config();
+  [[nodiscard]] const io::SocketAddress& server_address(Way way, std::size_t server) const;
   void draw_scripts();
   void start_proxy();
   void open_listener(Way way);
@@ -124,7 +137,10 @@ class World {
 
   std::uint64_t seed_;
   Trace trace_;
+  On on_;
   Draw draw_;
+  std::unique_ptr<Stage> stage_;
+  std::map<std::pair<std::uint64_t, Side>, Draw> draws_;
   std::string description_;
   std::shared_ptr<config::Config> config_;
   std::uint64_t first_id_ = 0;
