@@ -86,9 +86,10 @@ void draw_pads(Draw& draw, Exchange& x, const Swarm& swarm) {
 }
 
 // What is of a size for splice, and no early response after which the rest of the request is not
-// wanted: how much of it has come by then is a matter of speed.
-void draw_comparable(Draw& draw, Exchange& x) {
-  if (!x.expect && (x.server_close || x.status >= 300)) x.early = false;
+// wanted or not sent: how much of it has come by then is a matter of speed.
+void draw_comparable(Draw& draw, Exchange& x, const Swarm& swarm) {
+  const bool ends = x.close || x.http10 || x.server_close || swarm.client_requests_max > 0;
+  if (ends || x.expect || x.status >= 300) x.early = false;
   if (draw.chance(0.02) && x.response_size > 0) x.response_size = kBulkMin + draw.below(kBulkMin);
   if (draw.chance(0.02) && x.request_size > 0) x.request_size = kBulkMin + draw.below(kBulkMin);
 }
@@ -193,7 +194,7 @@ Exchange draw_exchange(Draw& draw, std::uint64_t id, const Swarm& swarm) {
   }
   draw_pads(draw, x, swarm);
   if (swarm.weather == Weather::stormy) draw_trouble(draw, x, swarm);
-  if (swarm.compared) draw_comparable(draw, x);
+  if (swarm.compared) draw_comparable(draw, x, swarm);
   return x;
 }
 

@@ -29,6 +29,8 @@ Swarm draw_compared(Draw& draw, std::uint64_t /*seed*/, std::size_t /*servers*/)
   if (draw.chance(0.2)) swarm.client_requests_max = 1 + draw.below(4);
   if (draw.chance(0.2)) swarm.server_requests_max = 1 + draw.below(4);
   if (draw.chance(0.5)) swarm.head_size = 4_KiB + draw.below(28_KiB);
+  swarm.narrow = draw.chance(0.5);
+  if (swarm.narrow) swarm.faults.receive_capacity = 1'000 + draw.below(64'000);
   swarm.malformed = 0.1;
   if (draw.chance(0.3)) swarm.padded = 0.01 * static_cast<double>(1 + draw.below(50));
   return swarm;

@@ -44,11 +44,21 @@ class SimStage final : public Stage {
   io::SimNetwork& network_;
 };
 
+// What is accepted has what its listener has.
+void set_buffers(int fd, Buffers buffers) {
+  if (buffers == Buffers::usual) return;
+  const int bytes = 8 * 1024;
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
 // What listens has room for it, so this does not wait for an answer.
-Result<int> connect_from(const io::SocketAddress& source, const io::SocketAddress& target) {
+Result<int> connect_from(const io::SocketAddress& source, const io::SocketAddress& target,
+                         Buffers buffers) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return std::unexpected(os_error(errno, "socket"));
   io::prepare_stream(fd);
+  set_buffers(fd, buffers);
   if (::bind(fd, source.get(), source.size()) != 0 ||
       ::connect(fd, target.get(), target.size()) != 0) {
     const int error = errno;
@@ -61,7 +71,7 @@ Result<int> connect_from(const io::SocketAddress& source, const io::SocketAddres
 
 class LoopbackStage final : public Stage {
  public:
-  explicit LoopbackStage(On on) : on_(on) {}
+  LoopbackStage(On on, Buffers buffers) : on_(on), buffers_(buffers) {}
 
   std::unique_ptr<io::Io> proxy_io(io::Loop& loop) override {
     return take(loop, on_ == On::ring ? io::make_ring_io(loop) : io::make_epoll_io(loop));
@@ -74,13 +84,14 @@ class LoopbackStage final : public Stage {
     const io::SocketAddress any = *io::SocketAddress::from_ip("127.0.0.1", 0);
     const Result<int> fd = io::listen_on(any, 1024, 0600);
     if (fd) address = io::SocketAddress::of_socket(*fd);
+    if (fd) set_buffers(*fd, buffers_);
     return fd;
   }
 
   Task<Result<io::Socket*>> connect(io::Loop& loop, const io::SocketAddress& target) override {
     const unsigned n = ++connections_;
     const std::string ip = fmt::format("127.{}.{}.{}", 1 + (n >> 16), n >> 8 & 255, n & 255);
-    const Result<int> fd = connect_from(*io::SocketAddress::from_ip(ip, 0), target);
+    const Result<int> fd = connect_from(*io::SocketAddress::from_ip(ip, 0), target, buffers_);
     if (!fd) co_return std::unexpected(fd.error());
     co_return loop.io().adopt(*fd);
   }
@@ -121,6 +132,7 @@ class LoopbackStage final : public Stage {
   static constexpr int kIdleRounds = 50;
 
   On on_;
+  Buffers buffers_;
   unsigned connections_ = 0;
   std::vector<io::Loop*> loops_;
 };
@@ -136,9 +148,9 @@ std::string_view name(On on) {
   return "?";
 }
 
-std::unique_ptr<Stage> make_stage(On on, io::SimNetwork& network) {
+std::unique_ptr<Stage> make_stage(On on, Buffers buffers, io::SimNetwork& network) {
   if (on == On::sim) return std::make_unique<SimStage>(network);
-  return std::make_unique<LoopbackStage>(on);
+  return std::make_unique<LoopbackStage>(on, buffers);
 }
 
 }  // namespace weir::sim

@@ -15,6 +15,10 @@ namespace weir::sim {
 enum class On : std::uint8_t { sim, epoll, ring };
 std::string_view name(On on);
 
+/// Of sockets: narrow ones make for short writes and for waits. The simulated network has its own
+/// say, SimFaults::receive_capacity.
+enum class Buffers : std::uint8_t { usual, narrow };
+
 class Stage {
  public:
   virtual ~Stage() = default;
@@ -41,6 +45,6 @@ class Stage {
   virtual bool run_until(bool (*done)(void*), void* context, Millis bound) = 0;
 };
 
-std::unique_ptr<Stage> make_stage(On on, io::SimNetwork& network);
+std::unique_ptr<Stage> make_stage(On on, Buffers buffers, io::SimNetwork& network);
 
 }  // namespace weir::sim

@@ -56,6 +56,7 @@ struct Swarm {
   Millis calm_at{0};
   std::vector<Reload> reloads;
   std::vector<Crash> crashes;
+  bool narrow = false;    ///< sockets have small buffers, where they are real
   bool compared = false;  ///< only what ends alike on every backend: see same_test.cc
 
   /// Something about memory can go wrong.

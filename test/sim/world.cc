@@ -39,13 +39,9 @@ Task<> serve(World* world, int fd, Way way, std::size_t server) {
 }  // namespace
 
 World::World(std::uint64_t seed, Trace trace, DrawSwarm* draw, On on)
-    : network(seed),
-      seed_(seed),
-      trace_(trace),
-      on_(on),
-      draw_(seed ^ 0x5eed),
-      stage_(make_stage(on, network)) {
+    : network(seed), seed_(seed), trace_(trace), on_(on), draw_(seed ^ 0x5eed) {
   swarm = draw(draw_, seed, kServers);
+  stage_ = make_stage(on, swarm.narrow ? Buffers::narrow : Buffers::usual, network);
   description_ = describe(swarm);
   note("{}", description_);
   client_loop.attach(stage_->actor_io(client_loop));
