@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the suites that test the real binary.
 
-    run.py --weir PATH [SUITE...] [--io epoll|ring|both] [-k PATTERN] [--full] [--list] [-j N]
+    run.py --weir PATH [SUITE[/FILE]...] [--io epoll|ring|both|either] [-k PATTERN] [--full]
+           [--list] [--sanitized] [-j N]
 
 Every test runs in a process group of its own with a bound on its time. Tests that load the machine
 run after the others, one at a time. A test that goes through a table counts as often as the table
-has rows. The last line printed is "run: N passed, N failed".
+has rows. With --sanitized Weir was built with a sanitizer: a report of any process fails the test
+that started it. The last line printed is "run: N passed, N failed".
 """
 
 import argparse
@@ -22,13 +24,16 @@ import tempfile
 import time
 import traceback
 import unittest
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
+from harness import sanitizers  # noqa: E402
 from harness.case import Case  # noqa: E402
 
 SUITES = ["e2e", "conformance"]
+SANITIZED_SLOWER = 3  # times as long may a test take
 
 Job = collections.namedtuple("Job", "name io test bound alone")
 
@@ -41,25 +46,40 @@ def tests_in(suite):
             yield item
 
 
+def backends_for(method, name, io):
+    """Those that a test runs on. "either": one of the two, always the same for the same test."""
+    if io == "either":
+        return [["epoll", "ring"][zlib.crc32(name.encode()) % 2]]
+    backends = ["epoll", "ring"] if io == "both" else [io]
+    return backends[:1] if getattr(method, "once", False) else backends
+
+
 def find_jobs(options):
     here = pathlib.Path(__file__).resolve().parent
     loader = unittest.TestLoader()
-    found = [test for suite in options.suite or SUITES
-             for test in tests_in(loader.discover(str(here / suite), "*.py", str(here)))]
+    found = []
+    for what in options.what or SUITES:
+        suite, _, file = what.partition("/")
+        if suite not in SUITES:
+            sys.exit(f"there is no suite {suite!r}, but {' and '.join(SUITES)}")
+        tests = list(tests_in(loader.discover(str(here / suite), f"{file or '*'}.py", str(here))))
+        if not tests:
+            sys.exit(f"there are no tests in {what}")
+        found += tests
     if loader.errors:
         sys.exit("\n".join(loader.errors))
-    backends = ["epoll", "ring"] if options.io == "both" else [options.io]
     jobs = []
     for test in found:
         method = getattr(test, test._testMethodName)
         if getattr(method, "full", False) and not options.full:
             continue
         module = type(test).__module__.split(".")[-1]
-        for io in backends[:1] if getattr(method, "once", False) else backends:
-            name = f"{io} {module}.{type(test).__name__}.{test._testMethodName[5:]}"
+        title = f"{module}.{type(test).__name__}.{test._testMethodName[5:]}"
+        bound = getattr(method, "bound", 30) * (SANITIZED_SLOWER if options.sanitized else 1)
+        for io in backends_for(method, title, options.io):
+            name = f"{io} {title}"
             if all(pattern in name for pattern in options.k):
-                jobs.append(Job(name, io, test, getattr(method, "bound", 30),
-                                getattr(method, "alone", False)))
+                jobs.append(Job(name, io, test, bound, getattr(method, "alone", False)))
     return sorted(jobs, key=lambda job: (job.alone, job.name))
 
 
@@ -78,6 +98,7 @@ class Running:
         self.descriptor = os.pidfd_open(self.pid)
         self.late = False
         self.rows = (0, 0)  # passed and failed, of a test that goes through a table
+        self.unmeasured = 0  # claims about memory, left out under a sanitizer
 
     def _child(self, options):
         code = 1
@@ -90,11 +111,15 @@ class Running:
             Case.weir_path = options.weir
             Case.io = self.job.io
             Case.quick = not options.full
+            Case.sanitized = options.sanitized
+            if options.sanitized:
+                sanitizers.listen(self.directory)
             result = unittest.TestResult()
             self.job.test.run(result)
             for _, text in result.failures + result.errors:
                 print(text)
-            (pathlib.Path(self.directory) / "rows").write_text("%d %d" % self.job.test.rows)
+            (pathlib.Path(self.directory) / "counts").write_text(
+                "%d %d %d" % (*self.job.test.rows, self.job.test.unmeasured))
             good = result.wasSuccessful() and not result.skipped
             code = 0 if good else 2 if result.skipped and result.wasSuccessful() else 1
             for _, reason in result.skipped:
@@ -123,14 +148,16 @@ class Running:
             pass
         _, status = os.waitpid(self.pid, 0)
         os.close(self.descriptor)
-        rows = pathlib.Path(self.directory) / "rows"
-        if rows.exists():
-            self.rows = tuple(map(int, rows.read_text().split()))
+        counts = pathlib.Path(self.directory) / "counts"
+        if counts.exists():
+            *self.rows, self.unmeasured = map(int, counts.read_text().split())
+        reports = sanitizers.reports(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
         self.output.seek(0)
         text = self.output.read().decode(errors="replace")
         self.output.close()
-        return os.waitstatus_to_exitcode(status), text
+        code = os.waitstatus_to_exitcode(status)
+        return (1, f"{reports}\n{text}") if reports else (code, text)
 
 
 class Report:
@@ -141,6 +168,7 @@ class Report:
         self.skipped = []
         self.passed = 0
         self.rows = [0, 0]  # beyond one for each test
+        self.unmeasured = 0
 
     def add(self, running, code, text):
         job = running.job
@@ -149,6 +177,7 @@ class Report:
             text += f"\nended after its bound of {job.bound} s"
         word = "ok" if code == 0 else "skipped" if code == 2 else "FAILED"
         passed, failed = running.rows
+        self.unmeasured += running.unmeasured
         self.rows[0] += passed - 1 if passed and not code else passed
         self.rows[1] += failed - 1 if failed and code == 1 else failed
         if code == 0:
@@ -169,6 +198,8 @@ class Report:
             print(f"failed: {name}")
         if self.skipped:
             print(f"{len(self.skipped)} skipped")
+        if self.unmeasured:
+            print(f"{self.unmeasured} claims about memory left out: Weir has a sanitizer in it")
         print(f"{seconds:.0f} s")
         passed, failed = self.passed + self.rows[0], len(self.failed) + self.rows[1]
         print(f"run: {passed} passed, {failed} failed")
@@ -205,12 +236,15 @@ def run_jobs(jobs, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weir", required=True, type=lambda p: str(pathlib.Path(p).resolve()))
-    parser.add_argument("suite", nargs="*", choices=[[], *SUITES], help="all by default")
-    parser.add_argument("--io", choices=["epoll", "ring", "both"], default="both")
+    parser.add_argument("what", nargs="*", metavar="SUITE[/FILE]",
+                        help=f"{' or '.join(SUITES)}, or one file of it: e2e/tcp; all by default")
+    parser.add_argument("--io", choices=["epoll", "ring", "both", "either"], default="both",
+                        help="either: each test on one of the two, some here and some there")
     parser.add_argument("-k", action="append", default=[], metavar="PATTERN",
                         help="only tests whose name contains it (several: all of them)")
     parser.add_argument("--quick", action="store_true", help="the default: nothing long")
     parser.add_argument("--full", action="store_true", help="the long ones too")
+    parser.add_argument("--sanitized", action="store_true", help="Weir has a sanitizer in it")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="print failures only")
     parser.add_argument("-j", type=int, default=4, metavar="N")
@@ -223,6 +257,8 @@ def main():
         return 0
     if not os.access(options.weir, os.X_OK):
         sys.exit(f"{options.weir} is not an executable")
+    if options.sanitized and not sanitizers.inside(options.weir):
+        sys.exit(f"{options.weir} was built without a sanitizer")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return run_jobs(jobs, options)

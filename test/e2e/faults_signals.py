@@ -4,7 +4,7 @@
 import hashlib
 import signal
 
-from harness.apart import PATIENT, ApartFault, await_stopped
+from harness.apart import PATIENT, SHORT, ApartFault, await_stopped
 from harness.case import bound
 from harness.crowd import Crowd
 from harness.fault import MIB
@@ -50,7 +50,7 @@ class Server(ApartFault):
         eventually(lambda: self.tally() == {"": 40}, self.tally)
 
     def test_killed_in_its_responses(self):
-        self.prepare()
+        self.prepare({**SHORT, "client_write": "30s"})  # one client is read at a time
         self.fill_pool(3)
         clients = [self.client(self.proxy).send(request("/endless")) for _ in range(10)]
         for client in clients:

@@ -164,7 +164,7 @@ class Admin(Case):
 
     def test_socket_is_not_for_everyone(self):
         _, weir = self.proxied()
-        self.assertEqual(os.stat(weir.admin).st_mode & 0o007, 0)
+        self.assertEqual(os.stat(weir.admin).st_mode & 0o077, 0)
 
     def test_admin_over_tcp(self):
         origin = self.origin()

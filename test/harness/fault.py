@@ -43,8 +43,7 @@ class Fault(Case):
     def claim_bounded_memory(self, budget, connections):
         """`budget`: limits.memory in bytes."""
         growth = self.proxy.memory("VmHWM") - self.memory_before
-        allowed = budget + connections * self.CONNECTION + self.BASE
-        self.assertLess(growth, allowed, f"{growth / MIB:.1f} MiB of {allowed / MIB:.1f}")
+        self.claim_growth(growth, budget + connections * self.CONNECTION + self.BASE)
 
     def count(self, cause):
         return self.proxy.status()["causes"].get(cause, 0)

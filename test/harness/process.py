@@ -77,11 +77,11 @@ class Process:
         self._reader.join(5)
         return code
 
-    def end(self):
+    def end(self, within=3.0):
         if self.running():
             self.child.terminate()
             try:
-                self.child.wait(3)
+                self.child.wait(within)
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()

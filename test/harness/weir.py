@@ -9,7 +9,11 @@ import socket
 
 from . import toml
 from .process import Process, run
+from .sanitizers import EXIT_CODE
 from .waiting import eventually
+
+CRASHES = (EXIT_CODE, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL,
+           -signal.SIGFPE)
 
 
 class Weir:
@@ -148,5 +152,10 @@ class Weir:
         return self.process.wait(within)
 
     def end(self):
+        """However the test went, Weir must not have crashed, nor crash in its end."""
         if self.process is not None:
-            self.process.end()
+            ran = self.process.running()
+            self.process.end(within=10)
+            code = self.process.child.returncode
+            assert code not in CRASHES, f"weir ended with {code}:\n{self.process.text()}"
+            assert not ran or code != -signal.SIGKILL, f"weir did not end:\n{self.process.text()}"
