@@ -289,7 +289,7 @@ bool Worker::expect_connection() {
 
 Worker& Worker::least_loaded() {
   Worker* least = this;
-  if (draining_) return *this;  // another one may have ended already
+  if (context_->draining) return *this;  // another one may have ended already
   for (Worker* worker : all_) {
     if (worker->connections() + kHandOffAhead <= least->connections()) least = worker;
   }
@@ -313,7 +313,7 @@ void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
     connection = server;
   }
   connections_.push_back(*connection);
-  if (draining_) connection->drain();
+  if (context_->draining) connection->drain();
   scope_->spawn(&Worker::serve, this, connection);
 }
 
@@ -328,7 +328,6 @@ void Worker::close_listener(Listener& listener) {
 }
 
 void Worker::drain() {
-  draining_ = true;
   leaving_.store(true);
   context_->draining = true;
   for (auto& [id, listener] : listeners_) close_listener(*listener);

@@ -145,9 +145,8 @@ class Worker {
   std::thread thread_;
   std::uint64_t connections_max_ = 0;
   std::atomic<std::uint64_t> incoming_{0};
-  std::atomic<bool> leaving_{false};
-  bool draining_ = false;
-  bool relieving_ = false;  // relieve_memory() runs
+  std::atomic<bool> leaving_{false};  // context_->draining, for the other workers
+  bool relieving_ = false;            // relieve_memory() runs
   RateLimit memory_complaint_;
 };
 
