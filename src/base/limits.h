@@ -30,6 +30,9 @@ inline constexpr std::size_t kWindowStart = 16_KiB;  ///< first read of a body
 inline constexpr std::size_t kWindowTight = 16_KiB;  ///< when the budget is tight
 inline constexpr std::size_t kWindowMax = 256_KiB;
 inline constexpr std::size_t kBudgetTightPercent = 75;
+/// One part in so many of the budget is for work under way: when the heads of new requests could
+/// have it all, none of those that are under way could be answered any more.
+inline constexpr std::size_t kBudgetReservedPart = 8;
 inline constexpr std::size_t kFreeChunkBytesMax = 1_MiB;  ///< kept per worker for the next stream
 
 // While receives wait for memory, ten times in a second: how many stalled connections are shed, and

@@ -57,8 +57,7 @@ class ChunkWaiter : public ListNode<ChunkWaiter> {
   void (*retry)(ChunkWaiter&) = nullptr;
 };
 
-/// What a receive is for. New work gets nothing of the last eighth of the budget: when the heads of
-/// requests could have it all, none of those that are under way could be answered any more.
+/// What a receive is for. New work gets nothing of the budget's last part (kBudgetReservedPart).
 enum class Work : std::uint8_t { under_way, fresh };
 
 /// Owned by one worker's loop; outlives every chunk that it gave.
@@ -87,7 +86,8 @@ class ChunkPool {
   [[nodiscard]] bool tight() const { return used_ * 100 >= budget_ * kBudgetTightPercent; }
 
   [[nodiscard]] bool has_room(std::size_t bytes, Work work = Work::under_way) const {
-    return used_ + bytes <= (work == Work::fresh ? budget_ - budget_ / 8 : budget_);
+    const std::size_t reserved = work == Work::fresh ? budget_ / kBudgetReservedPart : 0;
+    return used_ + bytes <= budget_ - reserved;
   }
 
   /// Somebody waits for memory.
