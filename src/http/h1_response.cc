@@ -66,8 +66,9 @@ Result<void> derive(ResponseHead& head, FieldIds ids, Method method) {
   const Result<FieldLength> length = field_length(head.fields, ids, head.version);
   if (!length) return bad(length.error().where);
   const bool interim = head.status < 200;
-  if (interim && announces_impossible_body(head, *length))
+  if (interim && announces_impossible_body(head, *length)) {
     return bad("body of an interim response");
+  }
   head.body = response_body(head, *length, method);
   const ConnectionOptions options = connection_options(head.fields, ids);
   head.keep_alive = options.persistent(head.version) &&
@@ -109,8 +110,9 @@ Result<std::size_t> parse_response_head(Bytes all, const HeadLimits& limits, Met
     case FieldLines::Outcome::complete: break;
   }
   if (lines.count > limits.head_fields) return fail(Cause::upstream_head_too_large, "fields");
-  if (const auto derived = derive(head, lines.ids, request_method); !derived)
+  if (const auto derived = derive(head, lines.ids, request_method); !derived) {
     return fail(derived.error());
+  }
   scanned = lines.end;
   return lines.end;
 }
