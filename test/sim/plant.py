@@ -118,7 +118,8 @@ class Plot:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("name", nargs="*", help="of a defect; all of them by default")
-    parser.add_argument("--seeds", type=int, default=20_000, metavar="N", help="per defect at most")
+    parser.add_argument("--seeds", type=int, default=3_000, metavar="N",
+                        help="per defect at most; as many as sim_test plays")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "planted")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
