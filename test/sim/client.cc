@@ -188,9 +188,9 @@ void check_patience(World& world, const Exchange& x) {
        {"upstream_head_timeout", timeouts.upstream_head},
        {"client_body_timeout", timeouts.client_body},
        {"upstream_write_timeout", timeouts.upstream_write}}};
-  // A loop knows the time at which its turn began: what the clock has jumped since comes on top.
+  // A loop knows the time at which its turn began: what passed and jumped since comes on top.
   const io::SimFaults& faults = world.swarm.faults;
-  const Micros jumped = faults.clock_jump > 0 ? faults.clock_jump_max : Millis(0);
+  const Micros jumped = faults.clock_jump > 0 ? faults.clock_jump_max : Millis(1);
   const Micros waited = world.network.now() - x.begun_at + jumped;
   for (const auto& [cause, time] : least) {
     if (x.seen_cause != cause || waited >= time) continue;

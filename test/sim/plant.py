@@ -110,8 +110,9 @@ class Plot:
         if done.returncode == 0:
             return None
         text = done.stdout + done.stderr
-        seed = re.search(r"\bseed (\d+)", text)
-        why = re.search(r"^ *((?:exchange|\d+ |.*assert|no progress|the ).*)$", text, re.MULTILINE)
+        seed = re.search(r"^seed (\d+)", text, re.MULTILINE)
+        why = (re.search(r"^weir: (internal error: .*)$", text, re.MULTILINE) or
+               re.search(r"^seed \d+\n.*\n  (?!replay)(.+)$", text, re.MULTILINE))
         return f"seed {seed[1] if seed else '?'}: {why[1].strip() if why else 'it crashes'}"
 
 
