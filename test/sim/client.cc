@@ -180,6 +180,24 @@ Task<> converse_tunnel(World& world, Wire& wire, Exchange& x) {
   co_await scope.join();
 }
 
+// No deadline is early.
+void check_patience(World& world, const Exchange& x) {
+  const config::Timeouts& timeouts = world.timeouts();
+  const std::array<std::pair<std::string_view, Millis>, 4> least = {
+      {{"upstream_connect_timeout", timeouts.upstream_connect},
+       {"upstream_head_timeout", timeouts.upstream_head},
+       {"client_body_timeout", timeouts.client_body},
+       {"upstream_write_timeout", timeouts.upstream_write}}};
+  // A loop knows the time at which its turn began: what passed and jumped since comes on top.
+  const io::SimFaults& faults = world.swarm.faults;
+  const Micros jumped = faults.clock_jump > 0 ? faults.clock_jump_max : Millis(1);
+  const Micros waited = world.network.now() - x.begun_at + jumped;
+  for (const auto& [cause, time] : least) {
+    if (x.seen_cause != cause || waited >= time) continue;
+    world.violate("exchange {}: {} after {} us", x.id, cause, waited.count());
+  }
+}
+
 /// False: the connection is not to be used any more.
 Task<bool> read_answer(Batch& batch, Exchange& x) {
   World& world = batch.world;
@@ -207,6 +225,7 @@ Task<bool> read_answer(Batch& batch, Exchange& x) {
     batch.may_send_body = true;
     if (answer.status >= 200 || answer.status == 101) {
       x.seen_cause = head.get("weir-cause");
+      check_patience(world, x);
       break;
     }
   }

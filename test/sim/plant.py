@@ -110,15 +110,17 @@ class Plot:
         if done.returncode == 0:
             return None
         text = done.stdout + done.stderr
-        seed = re.search(r"\bseed (\d+)", text)
-        why = re.search(r"^ *((?:exchange|\d+ |.*assert|no progress|the ).*)$", text, re.MULTILINE)
+        seed = re.search(r"^seed (\d+)", text, re.MULTILINE)
+        why = (re.search(r"^weir: (internal error: .*)$", text, re.MULTILINE) or
+               re.search(r"^seed \d+\n.*\n  (?!replay)(.+)$", text, re.MULTILINE))
         return f"seed {seed[1] if seed else '?'}: {why[1].strip() if why else 'it crashes'}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("name", nargs="*", help="of a defect; all of them by default")
-    parser.add_argument("--seeds", type=int, default=20_000, metavar="N", help="per defect at most")
+    parser.add_argument("--seeds", type=int, default=3_000, metavar="N",
+                        help="per defect at most; as many as sim_test plays")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "planted")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()

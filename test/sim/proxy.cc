@@ -222,6 +222,10 @@ void World::look_at(Proxy& proxy) {
   if (chunks.used() > swarm.budget) {
     violate("{} bytes of buffers are in use, allowed are {}", chunks.used(), swarm.budget);
   }
+  // Whoever was told of memory is in the queue.
+  if (chunks.starved() && chunks.has_room(4_KiB, io::Work::fresh) && worker.loop().queue.empty()) {
+    violate("there is memory, and who waits for it was not told");
+  }
   if (worker.loop().stopping()) client_loop.post([this, &proxy] { end(proxy); });
   if (trace_ == Trace::print) take_log(proxy);
   if (++proxy.turns % kLookEvery != 0) return;

@@ -256,9 +256,14 @@ void check_let_go(World& world, Wire& wire, const Served& served, std::uint64_t 
   }
 }
 
-// Whose client is gone, its connection ends.
-void check_abandoned(World& world, const Exchange& x, Instant arrived) {
-  if (x.left_at == Instant{} || x.request_framing != Framing::none) return;
+// Nobody waits for ever for a server that does not answer, and when the client is gone not at all.
+void check_silence(World& world, const Exchange& x, Instant arrived) {
+  if (x.request_framing != Framing::none) return;
+  const Micros waited = world.network.lived() - arrived;
+  if (waited > world.timeouts().upstream_head + told_within(world)) {
+    world.violate("exchange {}: its answer was waited for {} us", x.id, waited.count());
+  }
+  if (x.left_at == Instant{}) return;
   const bool at_once = x.ask == Ask::reset_unanswered && !x.half_close;
   const Micros grace = at_once ? Millis(0) : world.timeouts().client_half_close;
   const Micros held = world.network.lived() - std::max(x.left_at, arrived);
@@ -308,7 +313,7 @@ Task<Next> serve_one(World& world, Wire& wire, Served& served) {
   if (x.serve == Serve::silent && x.way == Way::http) {
     const Instant arrived = world.network.lived();
     while (co_await wire.more() == Got::bytes) wire.in.clear();
-    check_abandoned(world, x, arrived);
+    check_silence(world, x, arrived);
     co_return Next::close;
   }
   if (x.way == Way::upgrade && x.agrees && x.serve != Serve::cut_head &&
