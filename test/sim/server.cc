@@ -181,7 +181,7 @@ Exchange* take_head(World& world, Wire& wire, const Head& head) {
     world.violate("a server got a request that nobody sent: {}", head.first);
     return nullptr;
   }
-  x->request_seen.heads += wire.head_text;
+  x->request_seen.heads = wire.head_text;
   world.note("server {}: {} arrived, {}", wire.server, head.first, name(x->serve));
   if (world.gone_since(wire.server) < x->begun_at) {
     world.violate("exchange {}: at a server that no name leads to", x->id);
