@@ -197,6 +197,21 @@ Task<> send_until_error(Stream* stream, Outcome* out) {
   out->done = true;
 }
 
+TEST_P(IoContract, WhatArrivedBeforeAResetIsReceived) {
+  World::Pair pair = world.pair();
+  Outcome sent;
+  world.scope.spawn(send_all, pair.client.get(), "before", kLong, &sent);
+  ASSERT_TRUE(world.run([&] { return sent.done; }));
+  pair.client->close(Stream::Close::reset);
+  Outcome received;
+  world.scope.spawn(recv_all, pair.server.get(), kWindowHead, std::size_t{100}, Millis(0),
+                    &received);
+  ASSERT_TRUE(world.run([&] { return received.done; }));
+  EXPECT_EQ(received.bytes, "before");
+  EXPECT_EQ(received.error.code, Code::reset);
+  pair.server->close(Stream::Close::orderly);
+}
+
 // The kernel tells of a reset once. When a send has met it, a receive sees what looks like an end.
 TEST_P(IoContract, AResetThatASendHasMetIsNoEndForTheReceive) {
   for (const std::size_t window : {4_KiB, 64_KiB}) {

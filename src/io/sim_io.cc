@@ -123,7 +123,7 @@ bool SimIo::descriptor_wanting() const {
 bool SimIo::try_recv(SimSocket& socket, RecvOp& op) {
   SimEnd& end = own(socket);
   if (!readable(socket)) return false;
-  if (end.broken) {
+  if (end.broken && end.inbox.empty() && !end.ended) {
     op.result = fail(Code::reset, "recv", ECONNRESET);
     leave_line(socket, op);
     return true;

@@ -271,12 +271,18 @@ void SimNetwork::deliver(const Connection& connection, int to, Bytes bytes) {
 }
 
 void SimNetwork::transmit_reset(const Connection& connection, int at) {
-  schedule(now_ + delay(), [this, connection, at] {
+  // The kernel keeps what arrived before, an end as well.
+  const bool loses = chance(faults.reset_loses);
+  SimEnd& told = connection->ends[static_cast<std::size_t>(at)];
+  Instant when = now_ + delay();
+  if (!loses) when = told.last_delivery = std::max(told.last_delivery + Micros(1), when);
+  schedule(when, [this, connection, at, loses] {
     SimEnd& end = connection->ends[static_cast<std::size_t>(at)];
     if (end.broken || end.closed) return;
     note(kReset, connection->id, static_cast<std::uint64_t>(at));
     end.broken = true;
-    end.inbox.clear();
+    if (loses) end.inbox.clear();
+    if (loses) end.ended = false;
     wake_reader(connection, at);
     wake_writer(connection, at);
   });

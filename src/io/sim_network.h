@@ -36,6 +36,7 @@ struct SimFaults {
   Millis connect_slow_max{2000};
   double reset = 0;                    ///< per connection: broken at a random byte …
   std::uint64_t reset_within = 65536;  ///< … below this one
+  double reset_loses = 0;              ///< a reset takes along what was on its way or not read yet
   double connect_unreachable = 0;
   double no_descriptors = 0;  ///< accept and connect fail for want of a descriptor
   /// A receive completes before its owner is told, so that a cancel in between comes too late.

@@ -105,7 +105,7 @@ Task<Result<io::Socket*>> TcpSession::connect() {
 }
 
 Task<> TcpSession::upload(TcpSession* self) {
-  co_await self->move(self->client_, *self->server_, Cause::upstream_reset);
+  co_await self->move(self->client_, *self->server_, Cause::upstream_truncated);
 }
 
 Task<> TcpSession::move(End& from, End& to, Cause writer_gone) {

@@ -85,15 +85,6 @@ void draw_pads(Draw& draw, Exchange& x, const Swarm& swarm) {
   if (draw.chance(0.5)) x.response_pad = near ? most - draw.below(10) : draw.below(most);
 }
 
-// What is of a size for splice, and no early response after which the rest of the request is not
-// wanted or not sent: how much of it has come by then is a matter of speed.
-void draw_comparable(Draw& draw, Exchange& x, const Swarm& swarm) {
-  const bool ends = x.close || x.http10 || x.server_close || swarm.client_requests_max > 0;
-  if (ends || x.expect || x.status >= 300) x.early = false;
-  if (draw.chance(0.02) && x.response_size > 0) x.response_size = kBulkMin + draw.below(kBulkMin);
-  if (draw.chance(0.02) && x.request_size > 0) x.request_size = kBulkMin + draw.below(kBulkMin);
-}
-
 void draw_trouble(Draw& draw, Exchange& x, const Swarm& swarm) {
   if (draw.chance(0.35)) {
     x.serve = static_cast<Serve>(1 + draw.below(static_cast<std::uint64_t>(Serve::silent)));
@@ -118,6 +109,29 @@ void draw_trouble(Draw& draw, Exchange& x, const Swarm& swarm) {
     x.ask = draw.chance(0.5) ? Ask::leave_unanswered : Ask::reset_unanswered;
     x.waits = Millis(1 + draw.below(3'000));
   }
+}
+
+// Of what servers and clients may do wrong that of which the outcome does not depend on who was
+// faster.
+void settle_trouble(Exchange& x) {
+  const bool late = x.serve == Serve::hidden_close || x.serve == Serve::silent;
+  if (late) x.serve = Serve::whole;
+  const bool in_request = x.ask == Ask::leave_in_request || x.ask == Ask::bad_chunk;
+  if (!in_request || x.way != Way::http || x.ask_at >= x.request_size) x.ask = Ask::whole;
+  if (x.serve != Serve::whole || x.ask != Ask::whole) x.early = false;
+  // With a reset goes what its sender has not sent yet: a small head has left by then.
+  if (x.serve == Serve::close_in_body || x.serve == Serve::reset_in_body) x.response_pad = 0;
+}
+
+// What is of a size for splice, and no early response after which the rest of the request is not
+// wanted or not sent: how much of it has come by then is a matter of speed.
+void draw_comparable(Draw& draw, Exchange& x, const Swarm& swarm) {
+  settle_trouble(x);
+  const bool ends = x.close || x.http10 || x.server_close || swarm.client_requests_max > 0;
+  if (ends || x.expect || x.status >= 300) x.early = false;
+  if (x.serve != Serve::whole || x.ask != Ask::whole) return;
+  if (draw.chance(0.03) && x.response_size > 0) x.response_size = kBulkMin + draw.below(kBulkMin);
+  if (draw.chance(0.03) && x.request_size > 0) x.request_size = kBulkMin + draw.below(kBulkMin);
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ void World::make_config() {
   if (swarm.compared) {  // and nothing depends on them
     t.client_head = t.client_body = t.client_write = t.client_idle = kNotHere;
     t.upstream_connect = t.upstream_head = t.upstream_body = t.upstream_write = kNotHere;
-    t.tunnel_idle = kNotHere;
+    t.tunnel_idle = t.client_half_close = kNotHere;
   }
   config_->limits.requests_per_connection = swarm.client_requests_max;
   config_->limits.head_size = swarm.head_size;

@@ -25,6 +25,7 @@ constexpr std::uint64_t kSeeds = 300;
 Swarm draw_compared(Draw& draw, std::uint64_t /*seed*/, std::size_t /*servers*/) {
   Swarm swarm;
   swarm.compared = true;
+  if (draw.chance(0.5)) swarm.weather = Weather::stormy;  // peers fail; the network does not
   swarm.clients = 1 + draw.below(6);
   if (draw.chance(0.2)) swarm.client_requests_max = 1 + draw.below(4);
   if (draw.chance(0.2)) swarm.server_requests_max = 1 + draw.below(4);

@@ -181,7 +181,7 @@ Exchange* take_head(World& world, Wire& wire, const Head& head) {
     world.violate("a server got a request that nobody sent: {}", head.first);
     return nullptr;
   }
-  x->request_seen.heads += wire.head_text;
+  x->request_seen.heads = wire.head_text;
   world.note("server {}: {} arrived, {}", wire.server, head.first, name(x->serve));
   if (world.gone_since(wire.server) < x->begun_at) {
     world.violate("exchange {}: at a server that no name leads to", x->id);
@@ -241,6 +241,7 @@ Micros told_within(World& world) {
 // and when no part of another request was sent: that goes on to its end, which takes its time, and
 // was begun before the proxy could know (check_reuse).
 void check_let_go(World& world, Wire& wire, const Served& served, std::uint64_t place) {
+  if (wire.connection() == nullptr) return;
   if (wire.connection()->ends[0].sent > place) return check_reuse(world, wire, served, place);
   const Exchange* x = world.find(served.last);
   if (x == nullptr || !x->response_complete || x->early) return;

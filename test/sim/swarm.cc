@@ -28,6 +28,7 @@ io::SimFaults draw_faults(Draw& draw) {
   faults.connect_slow = some(0.2);
   faults.connect_unreachable = some(0.2);
   faults.reset = some(0.3);
+  faults.reset_loses = some(1);
   faults.reset_within = 1 + draw.below(draw.chance(0.5) ? 2'000 : 300'000);
   faults.no_descriptors = some(0.05);
   constexpr std::array<std::size_t, 6> kCapacities = {2'000,  2'000,  2'000,
@@ -129,6 +130,7 @@ std::string describe(const Swarm& swarm) {
   add("unreachable", faults.connect_unreachable, 0.0);
   add("reset", faults.reset, 0.0);
   if (faults.reset > 0) add("within", faults.reset_within, 0U);
+  add("reset_loses", faults.reset_loses, 0.0);
   add("no_descriptors", faults.no_descriptors, 0.0);
   add("capacity", faults.receive_capacity, io::SimFaults{}.receive_capacity);
   add("clock_jump", faults.clock_jump, 0.0);

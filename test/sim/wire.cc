@@ -9,6 +9,9 @@
 namespace weir::sim {
 namespace {
 
+constexpr Millis kPatience{200'000};
+constexpr Millis kRealPatience{20'000};
+
 bool is_simulated(io::Loop& loop) { return loop.io().name() == "sim"; }
 
 io::SimNetwork& network_of(io::TcpStream& stream) {
@@ -75,7 +78,9 @@ std::size_t Head::count(std::string_view name) const {
 }
 
 Wire::Wire(io::Loop& loop, io::Socket* socket, Millis reads_every)
-    : stream(loop, socket), reads_every_(reads_every) {}
+    : stream(loop, socket),
+      patience(is_simulated(loop) ? kPatience : kRealPatience),
+      reads_every_(reads_every) {}
 
 Task<Got> Wire::more() {
   if (reads_every_.count() > 0) co_await pass(stream.loop(), reads_every_);

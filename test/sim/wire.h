@@ -52,7 +52,7 @@ class Wire {
   std::uint64_t received = 0;  ///< bytes, with those in `in`
   std::uint64_t handed = 0;    ///< bytes that were given to be sent
   io::TcpStream stream;
-  Millis patience{200'000};  ///< longer than all that the proxy may do in its own time
+  Millis patience;  ///< longer than all that the proxy may do in its own time
 
   Task<Got> more();
   Task<bool> send(std::string bytes);

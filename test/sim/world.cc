@@ -62,7 +62,9 @@ void World::draw_scripts() {
   first_id_ = id + 1;
   for (std::size_t i = 0; i < swarm.clients; ++i) {
     Script& script = scripts_.emplace_back();
-    script.pipelined = draw_.chance(0.3);
+    // What breaks takes those before it along, as far as they have not arrived.
+    const bool breaks = swarm.compared && swarm.weather == Weather::stormy;
+    script.pipelined = draw_.chance(0.3) && !breaks;
     script.begins = Millis(draw_.below(2'000));
     if (draw_.chance(0.15)) script.reads_every = Millis(1 + draw_.below(30));
     if (draw_.chance(0.3)) script.rests = Millis(draw_.below(100));
@@ -136,7 +138,7 @@ void World::play() {
   }
   for (const Crash& crash : swarm.crashes) operators_.spawn(&World::crash_later, this, &crash);
   for (Script& script : scripts_) clients_.spawn(&World::run_client, this, &script);
-  const Millis bound = weather() == Weather::calm ? kCalmBound : kStormBound;
+  const Millis bound = weather() == Weather::calm || swarm.compared ? kCalmBound : kStormBound;
   if (!stage_->run([&] { return clients_.running() == 0; }, bound)) {
     violate("no progress: {} clients are not done in time{}", clients_.running(),
             network.spinning() ? ": the loops spin" : "");
