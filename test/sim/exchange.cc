@@ -114,8 +114,12 @@ void draw_trouble(Draw& draw, Exchange& x, const Swarm& swarm) {
 // Of what servers and clients may do wrong that of which the outcome does not depend on who was
 // faster.
 void settle_trouble(Exchange& x) {
-  const bool late = x.serve == Serve::hidden_close || x.serve == Serve::silent;
-  if (late) x.serve = Serve::whole;
+  const bool in_tunnel = x.serve == Serve::reset_in_body && x.way != Way::http;
+  const bool cuts = x.serve == Serve::close_in_body || x.serve == Serve::reset_in_body;
+  // What comes behind a response may come when the connection is in use again.
+  const bool behind = x.serve == Serve::hidden_close || x.serve == Serve::surplus ||
+                      (cuts && x.cut_at >= x.response_size);
+  if (behind || x.serve == Serve::silent || in_tunnel) x.serve = Serve::whole;
   const bool in_request = x.ask == Ask::leave_in_request || x.ask == Ask::bad_chunk;
   if (!in_request || x.way != Way::http || x.ask_at >= x.request_size) x.ask = Ask::whole;
   if (x.serve != Serve::whole || x.ask != Ask::whole) x.early = false;
