@@ -178,6 +178,7 @@ Task<> converse_tunnel(World& world, Wire& wire, Exchange& x) {
   take_end(world, x, body);
   if (body != Body::whole) wire.stream.cancel(kOver);
   co_await scope.join();
+  if (body == Body::whole) co_await wire.settle();
 }
 
 // No deadline is early.

@@ -102,6 +102,7 @@ Task<Next> serve_tunnel(World& world, Wire& wire, Exchange& x) {
   if (listens) scope.spawn(write_tunnel, &world, &wire, &x);
   co_await scope.join();
   const bool reset = !whole || x.serve == Serve::reset_in_body;
+  if (!reset) co_await wire.settle();
   co_return reset ? Next::reset : Next::close;
 }
 

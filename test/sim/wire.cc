@@ -223,6 +223,14 @@ Task<Body> Wire::read_any(Framing framing, std::size_t size, Check& check, std::
   }
 }
 
+Task<> Wire::settle() {
+  constexpr int kTurns = 5'000;  // what is broken has an amount for ever
+  io::Loop& loop = stream.loop();
+  for (int i = 0; i < kTurns && loop.io().unacknowledged(*stream.plain_socket()) > 0; ++i) {
+    co_await pass(loop, Millis(1));
+  }
+}
+
 const io::SimEnd* Wire::simulated() {
   if (!is_simulated(stream.loop())) return nullptr;
   auto& sim = static_cast<io::SimSocket&>(*stream.plain_socket());

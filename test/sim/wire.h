@@ -61,6 +61,9 @@ class Wire {
   /// Told to `seen`, unless that is nullptr.
   Task<Body> read_body(Framing framing, std::size_t size, Check& check, std::uint64_t stop_at,
                        Seen* seen = nullptr);
+  /// Waits until what was sent has arrived at the other end: of a socket that is closed before, a
+  /// kernel that is short of memory sends a reset instead.
+  Task<> settle();
   /// What the network knows; nullptr: it is a real one.
   std::shared_ptr<io::SimConnection> connection();
   /// Of the end that connected, as the other one sees it.
