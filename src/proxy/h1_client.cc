@@ -70,6 +70,8 @@ Task<Result<void>> H1Client::read_head(http::Method method, http::ResponseHead& 
         input_.pin(*size);
         if (head.status >= 200) offered_ = false;
         reader_.begin(head.body, limits, upstream_.timeouts().upstream_body);
+        // With no body to come, the server's end is looked for from now on.
+        if (reader_.complete() && head.status >= 200) input_.arm(kWindowHead);
         co_return Result<void>{};
       }
     }
