@@ -111,7 +111,10 @@ std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endp
   const Instant now = upstream.context().loop.now();
   while (!endpoint.idle.empty()) {
     H1Client& client = endpoint.idle.front();
-    if (client.input_.arrived() || !client.fit(now)) {
+    // Its deadline may just have passed, and its receive be about to be told.
+    const Millis idle_timeout = upstream.settings().idle_timeout;
+    const bool late = idle_timeout.count() > 0 && now - client.idle_since_ >= idle_timeout;
+    if (client.input_.arrived() || late || !client.fit(now)) {
       client.discard_idle();
       continue;
     }
@@ -138,6 +141,7 @@ void H1Client::give_back(std::unique_ptr<H1Client> client, bool response_keep_al
   if (!clean || endpoint.idle_count >= upstream.settings().idle_max) return;
   H1Client& kept = *client.release();
   upstream.context().texts.give(std::exchange(kept.head_text_, std::string()));
+  kept.idle_since_ = now;
   endpoint.idle.push_front(kept);
   ++endpoint.idle_count;
   upstream.counts().idle.add();
