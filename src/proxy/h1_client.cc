@@ -70,6 +70,8 @@ Task<Result<void>> H1Client::read_head(http::Method method, http::ResponseHead& 
         input_.pin(*size);
         if (head.status >= 200) offered_ = false;
         reader_.begin(head.body, limits, upstream_.timeouts().upstream_body);
+        // With no body to come, the server's end is looked for from now on.
+        if (reader_.complete() && head.status >= 200) input_.arm(kWindowHead);
         co_return Result<void>{};
       }
     }
@@ -109,7 +111,10 @@ std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endp
   const Instant now = upstream.context().loop.now();
   while (!endpoint.idle.empty()) {
     H1Client& client = endpoint.idle.front();
-    if (client.input_.arrived() || !client.fit(now)) {
+    // Its deadline may just have passed, and its receive be about to be told.
+    const Millis idle_timeout = upstream.settings().idle_timeout;
+    const bool late = idle_timeout.count() > 0 && now - client.idle_since_ >= idle_timeout;
+    if (client.input_.arrived() || late || !client.fit(now)) {
       client.discard_idle();
       continue;
     }
@@ -136,6 +141,7 @@ void H1Client::give_back(std::unique_ptr<H1Client> client, bool response_keep_al
   if (!clean || endpoint.idle_count >= upstream.settings().idle_max) return;
   H1Client& kept = *client.release();
   upstream.context().texts.give(std::exchange(kept.head_text_, std::string()));
+  kept.idle_since_ = now;
   endpoint.idle.push_front(kept);
   ++endpoint.idle_count;
   upstream.counts().idle.add();

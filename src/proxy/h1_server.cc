@@ -350,7 +350,7 @@ void H1Request::start(const http::ResponseHead& response, std::span<const http::
     until_close_ = framing.version == http::Version::http10;
     framing.body = until_close_ ? http::BodyLength::until_close() : http::BodyLength::chunked();
   }
-  const bool early = response.status >= 400 && !body_can_be_drained();
+  const bool early = response.status >= 300 && !body_can_be_drained();  // nobody reads the rest
   keep_alive_ = keep_alive_ && head.keep_alive && !until_close_ && !early && !context_.draining &&
                 !(head.expect_continue && !continued_ && !reader.complete());
   framing.keep_alive = keep_alive_;

@@ -292,5 +292,49 @@ TEST_F(ForwardingTest, AWholeResponseIsNoFailure) {
   EXPECT_EQ(logged().value("cause", ""), "");
 }
 
+// Nobody reads the rest of what is answered so, and how long it is is not known.
+TEST_F(ForwardingTest, AConnectionThatEndsBecauseOfAnUnreadRequestIsNotPromised) {
+  world.scope.spawn(say, client.get(),
+                    std::string("PUT / HTTP/1.1\r\nHost: sim.test\r\n"
+                                "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n"),
+                    Then::keep);
+  const auto upstream = server();
+  world.scope.spawn(say, upstream.get(), std::string("HTTP/1.1 304 Not Modified\r\n\r\n"),
+                    Then::keep);
+  world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
+  ASSERT_TRUE(world.run([&] { return heard.text.ends_with("\r\n\r\n"); }));
+  EXPECT_THAT(heard.text, HasSubstr("Connection: close"));
+  client->cancel({Code::cancelled, Cause::none, 0, "test"});
+  ASSERT_TRUE(world.run([&] { return heard.done; }));
+  client->close(io::Stream::Close::orderly);
+  ASSERT_TRUE(world.run([&] { return served; }));
+}
+
+// The client is slow, and the server ends its connection meanwhile: that is known before the next
+// request, which has come already, although no receive completes at once.
+TEST_F(ForwardingTest, TheEndOfAConnectionWithoutABodyToReadIsLookedFor) {
+  const std::string head = "HEAD / HTTP/1.1\r\nHost: sim.test\r\n\r\n";
+  world.network->faults.deferred = 1;
+  world.scope.spawn(say, client.get(), head + head, Then::keep);
+  const auto upstream = server();
+  Heard first;
+  world.scope.spawn(hear, upstream.get(), SIZE_MAX, &first);
+  ASSERT_TRUE(world.run([&] { return !first.text.empty(); }));
+  const std::string once = first.text;
+  world.network->faults.receive_capacity = 60;
+  world.scope.spawn(say, upstream.get(), std::string("HTTP/1.1 200 OK\r\n\r\n"), Then::end);
+  world.pass(Millis(100));
+  world.network->faults.receive_capacity = 64_KiB;
+  world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
+  const auto second = server();
+  ASSERT_TRUE(world.run([&] { return first.done; }));
+  EXPECT_EQ(first.text, once);
+  second->close(io::Stream::Close::reset);
+  client->cancel({Code::cancelled, Cause::none, 0, "test"});
+  ASSERT_TRUE(world.run([&] { return heard.done; }));
+  client->close(io::Stream::Close::reset);
+  ASSERT_TRUE(world.run([&] { return served; }));
+}
+
 }  // namespace
 }  // namespace weir::proxy
