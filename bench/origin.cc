@@ -12,6 +12,10 @@
 //     GET  /late/MS            nothing for MS milliseconds, then "late"
 //     GET  /hash/N             the hash of the body of /bytes/N
 //     any  /sink               takes a body of any size, answers "BYTES HASH"
+//     any  /take               takes a body of any size, answers "taken"
+//     GET  /fields/COUNT/N     N bytes behind a head of so many fields
+//     GET  /websocket          echoes messages (websocket.h)
+//     GET  /seen               "REQUESTS CONNECTIONS" so far, without this one
 //     GET  /echo               answers with the head of the request as it arrived
 //     GET  /status/CODE        that status, empty
 //
@@ -32,6 +36,7 @@
 #include "origin_connection.h"
 #include "origin_http.h"
 #include "sockets.h"
+#include "websocket.h"
 
 namespace weir::bench {
 namespace {
@@ -236,9 +241,16 @@ class Origin {
   /// send. Returns how much it took.
   std::size_t understand(Connection& connection, std::string_view bytes) {
     if (connection.sinking) return sink(connection, bytes);
+    if (connection.echoing) return echo_frames(bytes, connection.out);
     Request request;
     if (!parse_request(bytes, request)) return 0;
     const std::size_t used = request.head.size();
+    if (request.target == "/seen") {
+      respond_text(connection,
+                   std::to_string(requests_) + ' ' + std::to_string(connections_ - 1) + '\n');
+      return used;
+    }
+    ++requests_;
     log(connection, std::string(request.method) + ' ', request.target);
     if (request.expect_continue) connection.out += "HTTP/1.1 100 Continue\r\n\r\n";
     if (request.target.starts_with("/late/")) {
@@ -248,6 +260,7 @@ class Origin {
     } else if (request.target.starts_with("/sink") || request.chunked || request.body_size > 0) {
       connection.close_after = request.close;
       connection.sinking = true;
+      connection.sink_hashed = !request.target.starts_with("/take");
       connection.sink_chunked = request.chunked;
       connection.sink_left = request.body_size;
       connection.sink_size = 0;
@@ -272,16 +285,20 @@ class Origin {
         step = payload.size();
         connection.sink_left -= step;
       }
-      connection.sink_crc = crc32(connection.sink_crc, payload);
+      if (connection.sink_hashed) connection.sink_crc = crc32(connection.sink_crc, payload);
       connection.sink_size += payload.size();
       used += step;
       if (step == 0) break;
     }
     if (connection.sink_chunked ? !connection.reader.done() : connection.sink_left > 0) return used;
+    connection.sinking = false;
+    if (!connection.sink_hashed) {
+      respond_text(connection, "taken\n");
+      return used;
+    }
     std::array<char, 48> text{};
     const int size = std::snprintf(text.data(), text.size(), "%zu %08x\n",
                                    std::size_t{connection.sink_size}, connection.sink_crc);
-    connection.sinking = false;
     respond_text(connection, {text.data(), static_cast<std::size_t>(size)});
     return used;
   }
@@ -309,6 +326,7 @@ class Origin {
   const int log_;
   const int epoll_ = epoll_create1(EPOLL_CLOEXEC);
   std::uint64_t connections_ = 0;
+  std::uint64_t requests_ = 0;
   std::vector<char> buffer_ = std::vector<char>(kReadSize);
   Connection::Timers timers_;
   std::vector<Connection*> ready_;

@@ -7,6 +7,7 @@
 
 #include "body.h"
 #include "sockets.h"
+#include "websocket.h"
 
 namespace weir::bench {
 namespace {
@@ -31,6 +32,30 @@ void respond_bytes(Connection& connection, std::uint64_t size) {
     connection.out += "\r\n";
   }
   connection.out += connection.close_after ? "Connection: close\r\n\r\n" : "\r\n";
+}
+
+/// A head of `count` fields, three of which every response has.
+void respond_fields(Connection& connection, std::uint64_t count, std::uint64_t size) {
+  respond_bytes(connection, size);
+  std::string more;
+  for (std::uint64_t i = 3; i < count; ++i) {
+    more += "X-Field-" + std::to_string(i) + ": a value that is as long as most, " +
+            std::to_string(1000 + i) + "\r\n";
+  }
+  connection.out.insert(connection.out.size() - 2, more);
+}
+
+void upgrade(Connection& connection, const Request& request) {
+  if (request.head.find(kWebSocketKey) == std::string_view::npos) {
+    return respond_text(connection, "not the key of the example in RFC 6455\n", 400);
+  }
+  connection.echoing = true;
+  connection.close_after = false;
+  connection.out +=
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Sec-WebSocket-Accept: ";
+  connection.out += kWebSocketAccept;
+  connection.out += "\r\n\r\n";
 }
 
 void respond_until_close(Connection& connection, std::uint64_t size) {
@@ -73,6 +98,10 @@ void respond(Connection& connection, const Request& request) {
     connection.piece = std::max<std::uint64_t>(segment(target, 1), 1);
     respond_bytes(connection, segment(target, 0));
     if (connection.left == 0) connection.out += "0\r\n\r\n";
+  } else if (target.starts_with("/fields/")) {
+    respond_fields(connection, segment(target, 0), segment(target, 1));
+  } else if (target.starts_with("/websocket")) {
+    upgrade(connection, request);
   } else if (target.starts_with("/until-close/")) {
     respond_until_close(connection, segment(target, 0));
   } else if (target.starts_with("/short/")) {

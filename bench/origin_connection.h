@@ -38,8 +38,11 @@ struct Connection {
   Timers::iterator timer;
   bool timer_set = false;
 
-  // The body being received by /sink.
+  bool echoing = false;  // a WebSocket
+
+  // The body being received by /sink or /take.
   bool sinking = false;
+  bool sink_hashed = true;
   bool sink_chunked = false;
   std::uint64_t sink_left = 0;
   std::uint64_t sink_size = 0;

@@ -63,14 +63,18 @@ inline sockaddr_in target(std::span<char*> arguments) {
   return loopback(*port);
 }
 
-/// Listens on 127.0.0.1 at "--port" (0 or none: the kernel chooses) and prints the address on
-/// stdout. Raises the descriptor limit to the hard one.
-inline int listen_as_told(std::span<char*> arguments, int flags) {
+/// Raises the descriptor limit to the hard one.
+inline void allow_many_descriptors() {
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
+}
 
+/// Listens on 127.0.0.1 at "--port" (0 or none: the kernel chooses) and prints the address on
+/// stdout. Raises the descriptor limit to the hard one.
+inline int listen_as_told(std::span<char*> arguments, int flags) {
+  allow_many_descriptors();
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
   if (fd < 0) fail("socket");
   const int on = 1;
