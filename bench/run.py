@@ -1,93 +1,63 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Weir beside nginx, HAProxy and bare relays, in one run on one machine.
+"""Weir beside nginx, HAProxy, h2o, nghttpx, Caddy and bare relays, in one run on one machine.
 
-    bench/run.py [--quick] [--rounds N] [--seconds S] [--scenario NAME,...] [--only PROXY,...]
-                 [--weir FILE] [--tools FOLDER] [--json FILE]
+    bench/run.py [--quick] [--scenario NAME,...] [--only PROXY,...] [--rounds N] [--seconds S]
+                 [--rate R] [--nginx FILE ...] [--json FILE] [--plot FILE] [--list]
 
-Each proxy has one worker, on a core of its own; origin and load generator (wrk) share another.
-The figure is the CPU time of the proxy per request, user and system together: unlike requests per
-second it does not depend on which side is the bottleneck. Rounds interleave the proxies, the table
-shows medians. Machines are noisy: compare rows of one table, never two tables. A floor (relay_*)
-parses nothing; a peer (nginx, haproxy) is what ratios refer to.
+Each proxy has one worker, on a core of its own; origin and load generator share another. The figure
+is the CPU time of the proxy per request, user and system together: unlike requests per second it
+does not depend on which side is the bottleneck. Rounds interleave the proxies, the table shows
+medians. Machines are noisy: compare rows of one table, never two tables. A floor (relay_*) parses
+nothing; ratios refer to the best peer. docs/performance.md explains the columns.
 """
 
 import argparse
+import datetime
 import json
 import os
 import platform
-import shutil
-import statistics
+import subprocess
 import sys
 import tempfile
 
-import load
-import proxies
-
-SCENARIOS = [
-    # name, path, connections, header of the client, relays (in "close" they are no floor, as they
-    # open a server connection for each of the client's)
-    load.Scenario("1k", "/bytes/1024", 64, None, ("relay_epoll", "relay_ring")),
-    load.Scenario("1k-1000", "/bytes/1024", 1000, None, ("relay_epoll", "relay_ring")),
-    load.Scenario("64k", "/bytes/65536", 64, None, ("relay_epoll", "relay_ring", "relay_splice")),
-    load.Scenario("1m", "/bytes/1048576", 16, None,
-                  ("relay_epoll", "relay_ring", "relay_splice")),
-    load.Scenario("close", "/bytes/1024", 64, "Connection: close",
-                  ("relay_epoll", "relay_ring")),
-]
-PEERS = ("nginx", "haproxy")
+import figures
+import kinds
+import ours
+import peers
+import plot
+import programs
+import scenarios
+import table
+import verify
+from measure import Bench
 
 
-def options():
+def options(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="one round of one second each")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--scenario", default="", help="comma-separated: " +
-                        " ".join(scenario.name for scenario in SCENARIOS))
+    parser.add_argument("--quick", action="store_true",
+                        help="the most important scenarios, in about two minutes")
+    parser.add_argument("--list", action="store_true", help="the scenarios")
+    parser.add_argument("--scenario", default="", help="comma-separated names; default: all")
     parser.add_argument("--only", default="", help="comma-separated names of proxies")
+    parser.add_argument("--rounds", type=int, help="slices for each proxy (3)")
+    parser.add_argument("--seconds", type=float, help="of a slice (2)")
+    parser.add_argument("--rate", type=int, default=0, help="of the open loop, requests a second")
     parser.add_argument("--weir", default="build/release/weir")
-    parser.add_argument("--tools", default="build/release/bench")
-    parser.add_argument("--json", default="", help="also write every single result to this file")
-    chosen = parser.parse_args()
-    if chosen.quick:
-        chosen.rounds, chosen.seconds = 1, 1
+    for name in peers.ALL:
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"another build of {name}")
+    parser.add_argument("--tools", default="build/release/bench", help="folder of origin, load …")
+    parser.add_argument("--json", default="", help="write every slice to this file")
+    parser.add_argument("--plot", default="", help="draw the ratios into this file (SVG)")
+    chosen = parser.parse_args(arguments)
+    chosen.rounds = chosen.rounds or (2 if chosen.quick else 3)
+    chosen.seconds = chosen.seconds or (0.5 if chosen.quick else 2)
+    chosen.open_rounds = 1 if chosen.quick else chosen.rounds
     return chosen
 
 
-def measure(scenario, running, chosen):
-    """Results of every round: {proxy: [Result]}."""
-    results = {proxy.name: [] for proxy in running}
-    for number in range(chosen.rounds):
-        turn = number % len(running)
-        for proxy in running[turn:] + running[:turn]:
-            result = load.run(scenario, proxy, chosen.seconds, proxies.LOAD_CORE)
-            results[proxy.name].append(result)
-            print(f"  {scenario.name} round {number + 1} {proxy.name:14} {result.cpu_us:8.1f} us",
-                  file=sys.stderr)
-    return results
-
-
-def medians(results):
-    """One Result per proxy, each field the median of the rounds; errors are summed."""
-    def middle(rounds, field):
-        values = [getattr(result, field) for result in rounds]
-        return sum(values) if field == "errors" else statistics.median(values)
-    return {name: load.Result(*(middle(rounds, field) for field in load.Result._fields))
-            for name, rounds in results.items()}
-
-
-def table(scenario, middle):
-    peers = [middle[name].cpu_us for name in PEERS if name in middle]
-    best = min(peers) if peers else None
-    print(f"\n{scenario.name}: GET {scenario.path}, {scenario.connections} connections"
-          + (f", {scenario.header}" if scenario.header else ""))
-    print(f"  {'':14} {'CPU us':>8} {'user us':>8} {'ratio':>6} {'req/s':>8} {'p50 ms':>8} "
-          f"{'p99 ms':>8} {'RSS MiB':>8} {'errors':>6}")
-    for name, row in sorted(middle.items(), key=lambda item: item[1].cpu_us):
-        ratio = f"{row.cpu_us / best:6.2f}" if best else "     -"
-        print(f"  {name:14} {row.cpu_us:8.1f} {row.user_us:8.1f} {ratio} {row.rate:8.0f} "
-              f"{row.p50_ms:8.2f} {row.p99_ms:8.2f} {row.rss_mib:8.1f} {row.errors:6d}")
+def names(text):
+    return list(filter(None, text.split(",")))
 
 
 def machine():
@@ -97,43 +67,96 @@ def machine():
             "kernel": platform.release()}
 
 
-def run(chosen, folder):
-    wanted = set(filter(None, chosen.scenario.split(",")))
-    only = set(filter(None, chosen.only.split(",")))
-    scenarios = [scenario for scenario in SCENARIOS if not wanted or scenario.name in wanted]
-    unknown = wanted - {scenario.name for scenario in SCENARIOS}
-    if unknown:
-        sys.exit(f"no scenario {', '.join(sorted(unknown))}")
-    report = {"machine": machine(), "seconds": chosen.seconds, "scenarios": {}}
-    print(f"{report['machine']['cpu']}, {report['machine']['cores']} cores, Linux "
-          f"{report['machine']['kernel']}; {chosen.rounds} x {chosen.seconds} s, medians; "
-          "ratio: to the best of " + " and ".join(PEERS))
-    origin = proxies.start_origin(chosen.tools, folder)
-    for scenario in scenarios:
-        with proxies.Started(proxies.all_of(chosen, folder, origin, scenario), only) as running:
+def weir_version(program):
+    done = subprocess.run([program, "version"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "?"
+
+
+def proxies_of(chosen, paths, scenario, folder, origin):
+    size = 0
+    if "relay_pooled" in scenario.floors:
+        size = verify.response_size(origin.port, scenario.path, scenario.size)
+    found = [*ours.relays(chosen.tools, scenario, folder, origin, size),
+             *peers.starters(paths, scenario, folder, origin)]
+    if os.path.exists(chosen.weir):
+        found += ours.weir(chosen.weir, scenario, folder, origin)
+    only = names(chosen.only)
+    return [proxy for proxy in found if not only or proxy.name in only]
+
+
+def run_scenario(chosen, paths, scenario, folder):
+    cores = programs.cores_for(scenario.workers)
+    origin = ours.origin(chosen.tools, folder, cores[1])
+    try:
+        candidates = proxies_of(chosen, paths, scenario, folder, origin)
+        with programs.Started(candidates, cores[0]) as running:
             if not running:
                 sys.exit("nothing to measure")
             for proxy in running:
-                load.verify(proxy, origin.port)
-            results = measure(scenario, running, chosen)
-        table(scenario, medians(results))
-        report["scenarios"][scenario.name] = {
-            name: [result._asdict() for result in rounds] for name, rounds in results.items()}
-    origin.stop()
+                if proxy.name != "relay_pooled":  # which knows one size only; load checks it
+                    verify.proxy(proxy.port, origin.port, scenario, proxy.role == "floor")
+            return kinds.ALL[scenario.kind](Bench(chosen, origin, cores), scenario, running)
+    except verify.Mismatch as mismatch:
+        sys.exit(f"{scenario.name}, {proxy.name}: {mismatch}")
+    finally:
+        origin.stop()
+
+
+def noise(details):
+    """What others used of the proxies' core, in the slices where that can be known."""
+    slices = [one for phase in ("closed", "open") for many in details.get(phase, {}).values()
+              for one in many]
+    return figures.middle([one["others"] for one in slices])
+
+
+def introduce(chosen, paths):
+    report = {"date": datetime.date.today().isoformat(), "machine": machine(),
+              "command": " ".join(["bench/run.py", *sys.argv[1:]]),
+              "versions": {name: peers.version(name, path) for name, path in paths.items()},
+              "scenarios": {}}
+    if os.path.exists(chosen.weir):
+        report["versions"]["weir"] = weir_version(chosen.weir)
+    box = report["machine"]
+    print(f"{box['cpu']}, {box['cores']} cores, Linux {box['kernel']}, {report['date']}; "
+          f"{chosen.rounds} x {chosen.seconds:g} s, medians")
+    for name, said in report["versions"].items():
+        print(f"  {name}: {said}")
+    for name in peers.ALL:
+        if name not in paths:
+            print(f"  {name}: not installed, left out")
+    if programs.cores_for(1)[0] == programs.cores_for(1)[1]:
+        print("  one core only: proxy, origin and load share it")
     return report
 
 
 def main():
     chosen = options()
-    if not shutil.which("wrk"):
-        sys.exit("wrk is missing: apt-get install wrk, or ./dev bench")
-    with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
-        # nginx's worker gives up root, and must reach its folders.
-        os.chmod(folder, 0o755)
-        report = run(chosen, folder)
+    if chosen.list:
+        for scenario in scenarios.ALL:
+            print(f"{scenario.name:14} {'quick ' if scenario.quick else '      '}{scenario.title}")
+        return
+    try:
+        wanted = scenarios.chosen(names(chosen.scenario), chosen.quick)
+    except ValueError as error:
+        sys.exit(str(error))
+    paths = peers.programs(chosen)
+    report = introduce(chosen, paths)
+    for scenario in wanted:
+        with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
+            os.chmod(folder, 0o755)  # nginx's worker gives up root, and must reach its folders
+            rows, details = run_scenario(chosen, paths, scenario, folder)
+        print("\n" + table.text(scenario, rows, details), flush=True)
+        others = noise(details)
+        if others > 0.05:
+            print(f"  other programs used {others:.0%} of the proxy's core meanwhile")
+        report["scenarios"][scenario.name] = {"title": scenario.title, "kind": scenario.kind,
+                                              "goal": scenario.goal, "proxies": rows} | details
     if chosen.json:
         with open(chosen.json, "w", encoding="utf-8") as stream:
             json.dump(report, stream, indent=1)
+    if chosen.plot:
+        with open(chosen.plot, "w", encoding="utf-8") as stream:
+            stream.write(plot.svg(report))
 
 
 if __name__ == "__main__":

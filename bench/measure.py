@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One slice of a scenario with one proxy, and the rounds of slices that interleave the proxies."""
+
+import math
+import sys
+import time
+
+import accounting
+import verify
+from generator import Load, arguments
+
+
+class Bench:
+    """What stays the same during a run."""
+
+    def __init__(self, options, origin, cores):
+        self.options, self.origin = options, origin
+        self.proxy_cores, self.load_cores = cores
+
+    def load(self, scenario, proxy, **more):
+        return Load(self.options.tools, arguments(scenario, proxy.port, proxy.role == "floor"),
+                    self.load_cores, **more)
+
+    def say(self, scenario, proxy, text):
+        print(f"  {scenario.name:14} {proxy.name:13} {text}", file=sys.stderr)
+
+
+class Watch:
+    """What a proxy uses, and what others use of its cores, from here to done()."""
+
+    def __init__(self, bench, proxy):
+        self.bench, self.proxy = bench, proxy
+        self.busy, self.time = self.busy_ns(), time.monotonic_ns()
+        self.usage = accounting.usage(proxy.pid)
+
+    def busy_ns(self):
+        return sum(map(accounting.busy_ns, self.bench.proxy_cores))
+
+    def done(self, result):
+        """Adds the figures of the proxy to those of the load."""
+        used = accounting.between(self.usage, accounting.usage(self.proxy.pid))
+        elapsed = time.monotonic_ns() - self.time
+        total = accounting.total_ns(used)
+        others = math.nan
+        if not set(self.bench.proxy_cores) & set(self.bench.load_cores):
+            others = max(self.busy_ns() - self.busy - total, 0) / elapsed
+        requests = result["requests"]
+        return result | {"cpu_us": total / requests / 1000 if requests else math.nan,
+                         "user_ticks": used.user, "system_ticks": used.system, "others": others,
+                         "memory_kib": accounting.memory_kib(self.proxy.pid),
+                         "threads": used.threads}
+
+
+def slice_of(bench, scenario, proxy, rate=0):
+    """One slice: closed loop, or open at `rate`. The connections are warm when it begins."""
+    with bench.load(scenario, proxy) as load:
+        before = verify.seen(bench.origin.port)[0]
+        watch = Watch(bench, proxy)
+        result = watch.done(load.run(bench.options.seconds, rate))
+        reached = verify.seen(bench.origin.port)[0] - before
+    if result["requests"] == 0:
+        raise SystemExit(f"{scenario.name}: no request went through {proxy.name}")
+    asked = result["requests"] + result["retries"] + result["errors"] + result["unfinished"]
+    if scenario.mode == "http" and not result["requests"] <= reached <= asked:
+        raise SystemExit(f"{scenario.name}: {asked} requests to {proxy.name} were {reached} at the "
+                         "origin")
+    return result
+
+
+def rounds(bench, scenario, proxies, count, rate=0):
+    """{name: [slice]}; each round begins with another proxy, so that none is always first."""
+    slices = {proxy.name: [] for proxy in proxies}
+    for number in range(count):
+        turn = number % len(proxies)
+        for proxy in proxies[turn:] + proxies[:turn]:
+            result = slice_of(bench, scenario, proxy, rate)
+            slices[proxy.name].append(result)
+            bench.say(scenario, proxy, f"p99 {result['p99_us'] / 1000:8.2f} ms at {rate}/s" if rate
+                      else f"{result['cpu_us']:8.1f} us, {result['requests']} requests")
+    return slices
