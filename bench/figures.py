@@ -76,3 +76,12 @@ def imbalance(threads, workers):
     busiest = sorted(threads.values(), reverse=True)[:workers]
     busiest += [0] * (workers - len(busiest))
     return min(busiest) / statistics.mean(busiest) if sum(busiest) else math.nan
+
+
+def without_nan(value):
+    """The same with None for what is not known: JSON has no nan."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

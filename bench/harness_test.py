@@ -3,6 +3,7 @@
 and load."""
 
 import contextlib
+import io
 import math
 import os
 import socket
@@ -90,6 +91,10 @@ class Figures(unittest.TestCase):
         rows = figures.compare({"weir": {"role": "weir", "cpu_us": 16.0}})
         self.assertTrue(math.isnan(rows["weir"]["ratio"]))
 
+    def test_json_gets_no_nan(self):
+        self.assertEqual({"a": [None, 1.5], "b": "nan"},
+                         figures.without_nan({"a": [math.nan, 1.5], "b": "nan"}))
+
     def test_the_fixed_rate_is_half_of_the_median(self):
         self.assertEqual(10_000, figures.fixed_rate([1000, 20_789, 90_000]))
         self.assertEqual(250, figures.fixed_rate([501]))
@@ -118,9 +123,14 @@ class Scenarios(unittest.TestCase):
 
     def test_options(self):
         chosen = run.options(["--quick", "--nginx", "/bin/true"])
-        self.assertEqual((2, 0.5, "/bin/true"), (chosen.rounds, chosen.seconds, chosen.nginx))
+        self.assertEqual((2, 0.4, "/bin/true"), (chosen.rounds, chosen.seconds, chosen.nginx))
         chosen = run.options(["--quick", "--rounds", "5", "--seconds", "0.2"])
         self.assertEqual((5, 0.2), (chosen.rounds, chosen.seconds))
+
+    def test_a_proxy_that_is_none(self):
+        with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()) as said:
+            run.options(["--only", "nginx,wier ring"])
+        self.assertIn("no proxy wier ring", said.getvalue())
 
     def test_another_build_takes_the_place_of_the_installed_one(self):
         chosen = run.options(["--nginx", "/bin/true"])
@@ -147,7 +157,7 @@ class Output(unittest.TestCase):
         report = {"date": "2026-01-01", "machine": {"cpu": "a <b>", "cores": 2, "kernel": "6"},
                   "scenarios": {"1k": {"title": "1 KiB & more", "kind": "requests",
                                        "proxies": self.rows}}}
-        drawn = xml.etree.ElementTree.fromstring(plot.svg(report))
+        drawn = xml.etree.ElementTree.fromstring(plot.svg(figures.without_nan(report)))
         texts = [item.text for item in drawn.iter("{http://www.w3.org/2000/svg}text")]
         self.assertIn("1 KiB & more", texts)
         self.assertIn("0.75", texts)
@@ -288,6 +298,14 @@ class Verification(unittest.TestCase):
             result = load.run(0.2, 500)
         self.assertEqual((100, 0, 0), (result["requests"], result["errors"], result["unfinished"]))
         self.assertEqual(100, verify.seen(self.origin.port)[0] - warm)
+
+    def test_latency_counts_from_when_a_request_should_have_been_sent(self):
+        options = ["--to", str(self.origin.port), "--path", "/late/50", "--expect", "5"]
+        with generator.Load(TOOLS, options, programs.CORES, warm_up_ms=1) as load:
+            result = load.run(0.1, 100)  # ten, one after the other: the last is due at 90 ms
+        self.assertEqual(10, result["requests"])
+        self.assertGreater(result["max_us"], (10 * 49 - 90) * 1000)
+        self.assertGreater(result["p50_us"], (5 * 49 - 50) * 1000)
 
     def test_a_response_of_another_length_is_an_error(self):
         with self.assertRaisesRegex(SystemExit, "failed"), self.load("--expect", "1023"):

@@ -67,7 +67,8 @@ Plan plan_of(std::span<char*> arguments) {
   if (close == "asked") fields += "Connection: close\r\n";
   const std::uint64_t messages = number_of(arguments, "--paths", "1");
   for (std::uint64_t n = 0; n < messages; ++n) {
-    const std::string one = method + " " + path_of(path, n) + " HTTP/1.1\r\n" + fields + "\r\n";
+    std::string one = method;
+    one.append(" ").append(path_of(path, n)).append(" HTTP/1.1\r\n").append(fields).append("\r\n");
     std::string message;
     for (unsigned i = 0; i < plan.pipeline; ++i) message += one;
     plan.messages.push_back(message);

@@ -7,6 +7,8 @@ import sys
 from peers import paths_of
 from programs import Program, free_port, write
 
+NAMES = ("weir epoll", "weir ring", "relay_epoll", "relay_ring", "relay_splice", "relay_pooled")
+
 WEIR = """
 workers = {workers}
 io = "{io}"

@@ -7,7 +7,6 @@ to the best peer, so that shorter is better and 1 is the best of the others.
 
 import html
 import json
-import math
 import sys
 
 ORDER = ("weir ring", "weir epoll", "nginx", "haproxy", "h2o", "nghttpx", "caddy")
@@ -22,10 +21,11 @@ def bars(report):
     for scenario in report["scenarios"].values():
         rows = scenario["proxies"]
         ratios = [(name, rows[name]["ratio"]) for name in ORDER
-                  if name in rows and not math.isnan(rows[name]["ratio"])]
-        floors = [row["ratio"] for row in rows.values() if row["role"] == "floor"]
+                  if name in rows and rows[name]["ratio"] is not None]
+        floors = [row["ratio"] for row in rows.values()
+                  if row["role"] == "floor" and row["ratio"] is not None]
         if scenario["kind"] in KINDS and ratios:
-            yield scenario["title"], ratios, min(floors, default=math.nan)
+            yield scenario["title"], ratios, min(floors, default=None)
 
 
 def text(x, y, what, size=11, anchor="start", colour="#333"):
@@ -56,7 +56,7 @@ def svg(report):
             beyond = " >" if ratio > RATIO_MAX else ""
             parts.append(text(LEFT + shown * UNIT + 4, y + BAR - 1, f"{ratio:.2f}{beyond}", 9))
             y += BAR
-        if not math.isnan(floor):
+        if floor is not None:
             x = LEFT + min(floor, RATIO_MAX) * UNIT
             parts.append(f'<path d="M{x:.1f} {y - height - 2}v{height + 3}" stroke="#111" '
                          'stroke-width="2"/>')

@@ -33,6 +33,10 @@ import verify
 from measure import Bench
 
 
+def names(text):
+    return list(filter(None, text.split(",")))
+
+
 def options(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true",
@@ -50,14 +54,13 @@ def options(arguments=None):
     parser.add_argument("--json", default="", help="write every slice to this file")
     parser.add_argument("--plot", default="", help="draw the ratios into this file (SVG)")
     chosen = parser.parse_args(arguments)
+    unknown = set(names(chosen.only)) - {*peers.ALL, *ours.NAMES}
+    if unknown:
+        parser.error(f"no proxy {', '.join(sorted(unknown))}")
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 3)
-    chosen.seconds = chosen.seconds or (0.5 if chosen.quick else 2)
+    chosen.seconds = chosen.seconds or (0.4 if chosen.quick else 2)
     chosen.open_rounds = 1 if chosen.quick else chosen.rounds
     return chosen
-
-
-def names(text):
-    return list(filter(None, text.split(",")))
 
 
 def machine():
@@ -153,10 +156,10 @@ def main():
                                               "goal": scenario.goal, "proxies": rows} | details
     if chosen.json:
         with open(chosen.json, "w", encoding="utf-8") as stream:
-            json.dump(report, stream, indent=1)
+            json.dump(figures.without_nan(report), stream, indent=1)
     if chosen.plot:
         with open(chosen.plot, "w", encoding="utf-8") as stream:
-            stream.write(plot.svg(report))
+            stream.write(plot.svg(figures.without_nan(report)))
 
 
 if __name__ == "__main__":
