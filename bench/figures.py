@@ -16,7 +16,8 @@ def middle(values):
 
 def spread(values):
     """Half of the range, as a share of the median: 0.05 is "plus or minus 5 %"."""
-    return (max(values) - min(values)) / 2 / statistics.median(values) if values else math.nan
+    centre = statistics.median(values)
+    return (max(values) - min(values)) / 2 / centre if centre > 0 else math.nan
 
 
 def tail(slices, key, share):
