@@ -2,10 +2,10 @@
 """The peers: how each is configured and started, with its best honest settings.
 
 The same for all: connections are kept on both sides and nothing limits how often they are used, no
-access log, no more threads than the scenario says, Host as the client sent it, X-Forwarded-For and
-X-Forwarded-Proto and a third field added (X-Forwarded-Host, or Via where that cannot be told). What
-else is set was measured to help, or is what the program's own manual advises; the reason stands
-beside it. verify.py holds all of them to the same work.
+access log, no more threads than the scenario says, Host as the client sent it, and the fields added
+that Weir always adds (verify.ADDED); h2o and nghttpx cannot be told to add all of them and do less.
+What else is set was measured to help, or is what the program's own manual advises; the reason
+stands beside it. verify.py holds all of them to the same work.
 """
 
 import dataclasses
@@ -63,6 +63,8 @@ http {{
   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
   proxy_set_header X-Forwarded-Proto $scheme;
   proxy_set_header X-Forwarded-Host $http_host;
+  proxy_set_header X-Request-Id $request_id;
+  proxy_set_header Via "1.1 nginx";
   proxy_max_temp_file_size 0;
   client_max_body_size 0;
   {shape}
@@ -162,6 +164,8 @@ HAPROXY_HTTP = """option http-keep-alive
 """
 HAPROXY_FIELDS = """http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  http-request set-header X-Request-Id %[uuid]
+  http-request set-header Via "1.1 haproxy"
 """
 
 
@@ -192,7 +196,7 @@ def haproxy(program, scenario, place):
 
 # ---- h2o ---------------------------------------------------------------------
 
-# It always adds X-Forwarded-For, X-Forwarded-Proto and Via; 2.2 cannot add others.
+# It always adds X-Forwarded-For, X-Forwarded-Proto and Via; 2.2 cannot be told to add others.
 H2O = """
 num-threads: {workers}
 max-connections: 9000
@@ -251,6 +255,8 @@ def caddy_settings(scenario, place, admin):
     handler = {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"127.0.0.1:{place.origin}"}],
+        "headers": {"request": {"set": {"X-Request-Id": ["{http.request.uuid}"],
+                                        "Via": ["1.1 caddy"]}}},
         # Without this it opens a connection for most requests: it keeps 32.
         "transport": {"protocol": "http", "compression": False,
                       "keep_alive": {"enabled": True, "max_idle_conns": 8192,
@@ -292,6 +298,9 @@ ALL = {
 }
 
 
+ADDS_LESS = ("h2o", "nghttpx")
+
+
 def version(name, program):
     said = subprocess.run([program, ALL[name][2]], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False).stdout
@@ -313,4 +322,5 @@ def starters(paths, scenario, folder, origin):
         proxy = make(path, scenario, Place(folder, origin.port, free_port()))
         if proxy is not None:
             proxy.role = "peer"
+            proxy.adds_less = name in ADDS_LESS
             yield proxy

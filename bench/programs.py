@@ -67,7 +67,8 @@ class Program:
 
     def __init__(self, name, command, folder, port=None, role="floor", environment=None):
         self.name, self.command, self.folder, self.port = name, command, folder, port
-        self.role = role  # weir, peer, floor or origin
+        self.role = role        # weir, peer, floor or origin
+        self.adds_less = False  # fields than the others, as it cannot be told to
         self.environment = environment
         self.process = None
         self.reload = lambda: self.process.send_signal(signal.SIGHUP)

@@ -17,6 +17,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -95,10 +96,15 @@ def run_scenario(chosen, paths, scenario, folder):
         with programs.Started(candidates, cores[0]) as running:
             if not running:
                 sys.exit("nothing to measure")
+            added = {}
             for proxy in running:
                 if proxy.name != "relay_pooled":  # which knows one size only; load checks it
-                    verify.proxy(proxy.port, origin.port, scenario, proxy.role == "floor")
-            return kinds.ALL[scenario.kind](Bench(chosen, origin, cores), scenario, running)
+                    fields = None if proxy.role == "floor" else verify.ADDED \
+                        if proxy.adds_less else verify.ADDED + verify.ADDED_MORE
+                    added[proxy.name] = verify.proxy(proxy.port, origin.port, scenario, fields)
+            rows, details = kinds.ALL[scenario.kind](Bench(chosen, origin, cores), scenario,
+                                                     running)
+            return rows, details | {"added": added}
     except verify.Mismatch as mismatch:
         sys.exit(f"{scenario.name}, {proxy.name}: {mismatch}")
     finally:
@@ -133,6 +139,8 @@ def introduce(chosen, paths):
 
 
 def main():
+    # Whoever ends a run ends what it has started as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     chosen = options()
     if chosen.list:
         for scenario in scenarios.ALL:
