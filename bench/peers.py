@@ -201,6 +201,7 @@ H2O = """
 num-threads: {workers}
 max-connections: 9000
 user: root
+pid-file: {folder}/h2o.pid
 http1-request-timeout: 3600
 http1-upgrade-to-http2: OFF
 limit-request-body: 1073741824
@@ -219,15 +220,15 @@ hosts:
 
 
 def h2o(program, scenario, place):
-    if scenario.kind == "beside_reload":
-        return None  # reloads only under a wrapper of its own that restarts it
+    # A master, which reloads, is a script that starts another; the others need none.
+    mode = "master" if scenario.kind == "beside_reload" else "worker"
     paths = "\n".join(f'      "{path}":\n        proxy.reverse.url: '
                       f'"http://127.0.0.1:{place.origin}{path}"' for path in paths_of(scenario))
-    text = H2O.format(workers=scenario.workers, port=place.port, paths=paths)
+    text = H2O.format(folder=place.folder, workers=scenario.workers, port=place.port, paths=paths)
     if os.geteuid() != 0:
         text = text.replace("user: root\n", "")
     path = write(place.folder, "h2o.yaml", text)
-    return Program("h2o", [program, "-m", "worker", "-c", path], place.folder, place.port)
+    return Program("h2o", [program, "-m", mode, "-c", path], place.folder, place.port)
 
 
 # ---- nghttpx -----------------------------------------------------------------

@@ -45,8 +45,8 @@ def options(arguments=None):
     parser.add_argument("--list", action="store_true", help="the scenarios")
     parser.add_argument("--scenario", default="", help="comma-separated names; default: all")
     parser.add_argument("--only", default="", help="comma-separated names of proxies")
-    parser.add_argument("--rounds", type=int, help="slices for each proxy (3)")
-    parser.add_argument("--seconds", type=float, help="of a slice (2)")
+    parser.add_argument("--rounds", type=int, help="slices for each proxy (5)")
+    parser.add_argument("--seconds", type=float, help="of a slice (1)")
     parser.add_argument("--rate", type=int, default=0, help="of the open loop, requests a second")
     parser.add_argument("--weir", default="build/release/weir")
     for name in peers.ALL:
@@ -58,8 +58,8 @@ def options(arguments=None):
     unknown = set(names(chosen.only)) - {*peers.ALL, *ours.NAMES}
     if unknown:
         parser.error(f"no proxy {', '.join(sorted(unknown))}")
-    chosen.rounds = chosen.rounds or (2 if chosen.quick else 3)
-    chosen.seconds = chosen.seconds or (0.4 if chosen.quick else 2)
+    chosen.rounds = chosen.rounds or (2 if chosen.quick else 5)
+    chosen.seconds = chosen.seconds or (0.4 if chosen.quick else 1)
     chosen.open_rounds = 1 if chosen.quick else chosen.rounds
     return chosen
 
@@ -68,7 +68,7 @@ def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as stream:
         models = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
     return {"cpu": models[0] if models else platform.machine(), "cores": os.cpu_count(),
-            "kernel": platform.release()}
+            "kernel": platform.release().split("-")[0]}
 
 
 def weir_version(program):
