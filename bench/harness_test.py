@@ -209,7 +209,7 @@ def same(response):
 class Verification(unittest.TestCase):
     def setUp(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.origin = ours.origin(TOOLS, folder, programs.CORES)
+        self.origin = ours.Origins(TOOLS, folder, programs.CORES).another()
         self.addCleanup(self.origin.stop)
 
     def check(self, of_request=honest, of_response=same, scenario=HTTP):

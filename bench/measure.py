@@ -15,8 +15,8 @@ COST_MIN_US = 0.1  # nothing passes a request on for less
 class Bench:
     """What stays the same during a run."""
 
-    def __init__(self, options, origin, cores):
-        self.options, self.origin = options, origin
+    def __init__(self, options, cores):
+        self.options = options
         self.proxy_cores, self.load_cores = cores
 
     def load(self, scenario, proxy, **more):
@@ -56,10 +56,10 @@ class Watch:
 def slice_of(bench, scenario, proxy, rate=0):
     """One slice: closed loop, or open at `rate`. The connections are warm when it begins."""
     with bench.load(scenario, proxy) as load:
-        before = verify.seen(bench.origin.port)[0]
+        before = verify.seen(proxy.origin.port)[0]
         watch = Watch(bench, proxy)
         result = watch.done(load.run(bench.options.seconds, rate))
-        reached = verify.seen(bench.origin.port)[0] - before
+        reached = verify.seen(proxy.origin.port)[0] - before
     if result["requests"] == 0:
         raise SystemExit(f"{scenario.name}: no request went through {proxy.name}")
     asked = result["requests"] + result["retries"] + result["errors"] + result["unfinished"]

@@ -4,6 +4,7 @@
 import os
 import sys
 
+import verify
 from peers import paths_of
 from programs import Program, free_port, write
 
@@ -44,30 +45,48 @@ def weir_settings(scenario, io, port, origin):
     return text
 
 
-def weir(program, scenario, folder, origin):
+def weir(program, scenario, folder, origins):
     for io in ("epoll", "ring"):
-        port = free_port()
+        port, origin = free_port(), origins.another()
         path = write(folder, f"weir-{io}.toml", weir_settings(scenario, io, port, origin.port))
-        yield Program(f"weir {io}", [program, "run", "--config", path], folder, port, "weir")
+        yield Program(f"weir {io}", [program, "run", "--config", path], folder, port, "weir",
+                      origin=origin)
 
 
-def relays(tools, scenario, folder, origin, response_size):
-    """`response_size` is that of one whole response, for the relay that must know it."""
+def relays(tools, scenario, folder, origins):
     # Small messages want a ring that stays in cache, large ones want few completions.
     message = max(scenario.size, scenario.body)
     size = 2048 if message <= 1024 else 32768 if message < 65536 else 65536
     count = 64 if size > 2048 else 256 if scenario.connections <= 64 else 1024
-    more = {"relay_ring": ["--buffers", str(count), "--buffer-size", str(size)],
-            "relay_pooled": ["--response", str(response_size)]}
     for name in scenario.floors:
-        yield Program(name, [os.path.join(tools, name), "--to", str(origin.port),
-                             *more.get(name, [])], folder)
+        origin = origins.another()
+        command = [os.path.join(tools, name), "--to", str(origin.port)]
+        if name == "relay_ring":
+            command += ["--buffers", str(count), "--buffer-size", str(size)]
+        if name == "relay_pooled":
+            whole = verify.response_size(origin.port, scenario.path, scenario.size)
+            command += ["--response", str(whole)]
+        yield Program(name, command, folder, origin=origin)
 
 
-def origin(tools, folder, cores):
-    program = os.path.join(tools, "origin")
-    if not os.path.exists(program):
-        sys.exit(f"{program} is missing: ninja -C build/release bench_tools, or ./dev bench")
-    started = Program("origin", [program], folder, role="origin")
-    started.start(cores)
-    return started
+class Origins:
+    """An origin for each proxy: together their kept connections would be more than one process may
+    have. Those that are not asked cost nothing."""
+
+    def __init__(self, tools, folder, cores):
+        self.program = os.path.join(tools, "origin")
+        if not os.path.exists(self.program):
+            sys.exit(f"{self.program} is missing: ninja -C build/release bench_tools; or use "
+                     "./dev bench")
+        self.folder, self.cores = folder, cores
+        self.started = []
+
+    def another(self):
+        origin = Program("origin", [self.program], self.folder, role="origin")
+        origin.start(self.cores)
+        self.started.append(origin)
+        return origin
+
+    def stop(self):
+        for origin in self.started:
+            origin.stop()

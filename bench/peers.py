@@ -314,14 +314,16 @@ def programs(options):
     return {name: path for name, path in found.items() if path}
 
 
-def starters(paths, scenario, folder, origin):
+def starters(paths, scenario, folder, origins):
     """The peers that can do the scenario, ready to start."""
     for name, path in paths.items():
         make, modes, _ = ALL[name]
         if scenario.mode not in modes:
             continue
+        origin = origins.another()
         proxy = make(path, scenario, Place(folder, origin.port, free_port()))
         if proxy is not None:
+            proxy.origin = origin
             proxy.role = "peer"
             proxy.adds_less = name in ADDS_LESS
             yield proxy

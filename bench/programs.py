@@ -65,11 +65,13 @@ def end(process, seconds=3):
 class Program:
     """One program that listens; `pid` leads its processes."""
 
-    def __init__(self, name, command, folder, port=None, role="floor", environment=None):
+    def __init__(self, name, command, folder, port=None, role="floor", environment=None,
+                 origin=None):
         self.name, self.command, self.folder, self.port = name, command, folder, port
         self.role = role        # weir, peer, floor or origin
         self.adds_less = False  # fields than the others, as it cannot be told to
         self.environment = environment
+        self.origin = origin    # that it stands before
         self.process = None
         self.reload = lambda: self.process.send_signal(signal.SIGHUP)
 

@@ -76,23 +76,20 @@ def weir_version(program):
     return done.stdout.strip() or "?"
 
 
-def proxies_of(chosen, paths, scenario, folder, origin):
-    size = 0
-    if "relay_pooled" in scenario.floors:
-        size = verify.response_size(origin.port, scenario.path, scenario.size)
-    found = [*ours.relays(chosen.tools, scenario, folder, origin, size),
-             *peers.starters(paths, scenario, folder, origin)]
+def proxies_of(chosen, paths, scenario, folder, origins):
+    found = [*ours.relays(chosen.tools, scenario, folder, origins),
+             *peers.starters(paths, scenario, folder, origins)]
     if os.path.exists(chosen.weir):
-        found += ours.weir(chosen.weir, scenario, folder, origin)
+        found += ours.weir(chosen.weir, scenario, folder, origins)
     only = names(chosen.only)
     return [proxy for proxy in found if not only or proxy.name in only]
 
 
 def run_scenario(chosen, paths, scenario, folder):
     cores = programs.cores_for(scenario.workers)
-    origin = ours.origin(chosen.tools, folder, cores[1])
+    origins = ours.Origins(chosen.tools, folder, cores[1])
     try:
-        candidates = proxies_of(chosen, paths, scenario, folder, origin)
+        candidates = proxies_of(chosen, paths, scenario, folder, origins)
         with programs.Started(candidates, cores[0]) as running:
             if not running:
                 sys.exit("nothing to measure")
@@ -101,14 +98,14 @@ def run_scenario(chosen, paths, scenario, folder):
                 if proxy.name != "relay_pooled":  # which knows one size only; load checks it
                     fields = None if proxy.role == "floor" else verify.ADDED \
                         if proxy.adds_less else verify.ADDED + verify.ADDED_MORE
-                    added[proxy.name] = verify.proxy(proxy.port, origin.port, scenario, fields)
-            rows, details = kinds.ALL[scenario.kind](Bench(chosen, origin, cores), scenario,
-                                                     running)
+                    added[proxy.name] = verify.proxy(proxy.port, proxy.origin.port, scenario,
+                                                     fields)
+            rows, details = kinds.ALL[scenario.kind](Bench(chosen, cores), scenario, running)
             return rows, details | {"added": added}
     except verify.Mismatch as mismatch:
         sys.exit(f"{scenario.name}, {proxy.name}: {mismatch}")
     finally:
-        origin.stop()
+        origins.stop()
 
 
 def noise(details):
@@ -116,6 +113,17 @@ def noise(details):
     slices = [one for phase in ("closed", "open") for many in details.get(phase, {}).values()
               for one in many]
     return figures.middle([one["others"] for one in slices])
+
+
+def save(chosen, report):
+    """After each scenario: a run is long, and may be ended."""
+    known = figures.without_nan(report)
+    if chosen.json:
+        with open(chosen.json, "w", encoding="utf-8") as stream:
+            json.dump(known, stream, indent=1)
+    if chosen.plot:
+        with open(chosen.plot, "w", encoding="utf-8") as stream:
+            stream.write(plot.svg(known))
 
 
 def introduce(chosen, paths):
@@ -162,12 +170,7 @@ def main():
             print(f"  other programs used {others:.0%} of the proxy's core meanwhile")
         report["scenarios"][scenario.name] = {"title": scenario.title, "kind": scenario.kind,
                                               "goal": scenario.goal, "proxies": rows} | details
-    if chosen.json:
-        with open(chosen.json, "w", encoding="utf-8") as stream:
-            json.dump(figures.without_nan(report), stream, indent=1)
-    if chosen.plot:
-        with open(chosen.plot, "w", encoding="utf-8") as stream:
-            stream.write(plot.svg(figures.without_nan(report)))
+        save(chosen, report)
 
 
 if __name__ == "__main__":
