@@ -121,6 +121,13 @@ class Scenarios(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "no scenario nwe"):
             scenarios.chosen(["nwe", "1k"], False)
 
+    def test_few_descriptors_scale_a_scenario_down_and_it_says_so(self):
+        crowd = next(row for row in scenarios.ALL if row.name == "1k-1000")
+        self.assertEqual(crowd, scenarios.fitted(crowd, 20_000))
+        small = scenarios.fitted(crowd, 1024)
+        self.assertEqual(393, small.connections)
+        self.assertIn("here 393", small.title)
+
     def test_options(self):
         chosen = run.options(["--quick", "--nginx", "/bin/true"])
         self.assertEqual((2, 0.4, "/bin/true"), (chosen.rounds, chosen.seconds, chosen.nginx))

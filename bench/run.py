@@ -160,7 +160,7 @@ def main():
         sys.exit(str(error))
     paths = peers.programs(chosen)
     report = introduce(chosen, paths)
-    for scenario in wanted:
+    for scenario in (scenarios.fitted(row, programs.descriptors()) for row in wanted):
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
             os.chmod(folder, 0o755)  # nginx's worker gives up root, and must reach its folders
             rows, details = run_scenario(chosen, paths, scenario, folder)

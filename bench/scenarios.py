@@ -85,3 +85,13 @@ def chosen(names, quick):
     if names:
         return [scenario for scenario in ALL if scenario.name in names]
     return [scenario for scenario in ALL if scenario.quick or not quick]
+
+
+def fitted(scenario, descriptors):
+    """The scenario with as many connections as a proxy of so many descriptors has room for: two for
+    each, and half of one for pipes."""
+    most = int(descriptors / 2.6)
+    if scenario.connections <= most:
+        return scenario
+    return dataclasses.replace(scenario, connections=most, title=scenario.title +
+                               f" (here {most:,}: there are {descriptors:,} descriptors)")
