@@ -17,6 +17,7 @@ import accounting
 import figures
 import generator
 import kinds
+import markdown
 import ours
 import peers
 import plot
@@ -169,6 +170,12 @@ class Output(unittest.TestCase):
         self.assertIn("1 KiB & more", texts)
         self.assertIn("0.75", texts)
         self.assertIn("1.00", texts)
+
+    def test_the_markdown_marks_the_best_peer_and_what_is_better(self):
+        report = figures.without_nan({"scenarios": {"1k": {
+            "title": "1 KiB", "kind": "requests", "proxies": self.rows}}})
+        row = markdown.text(report).splitlines()[2]
+        self.assertEqual("| 1 KiB | **15.0** | – | **20.0** | – | – | – | – | 12.0 | 0.75 |", row)
 
 
 class BadProxy(threading.Thread):

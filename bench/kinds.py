@@ -14,6 +14,7 @@ from scenarios import MIB
 
 BULK = ["--connections", "1", "--path", f"/bytes/{16 * MIB}", "--expect", str(16 * MIB)]
 RELOAD_EVERY_S = 0.1
+BESIDE_S_MIN = 2.0  # or there are too few requests for a p99.9
 IDLE_BASE = 400  # connections, so that what is allocated once is not counted
 
 
@@ -36,13 +37,14 @@ def requests(bench, scenario, proxies):
 
 
 def open_loop_beside(bench, scenario, proxies, beside):
-    """Latency at the scenario's rate while `beside(proxy)`, a context, goes on."""
+    """Latency at the scenario's rate while `beside(proxy, seconds)`, a context, goes on."""
     rate = bench.options.rate or scenario.rate
+    seconds = max(bench.options.seconds, BESIDE_S_MIN)
     opened = {proxy.name: [] for proxy in proxies}
     for _ in range(bench.options.rounds):
         for proxy in proxies:
-            with bench.load(scenario, proxy) as load, beside(proxy) as other:
-                result = measure.Watch(bench, proxy).done(load.run(bench.options.seconds, rate))
+            with bench.load(scenario, proxy) as load, beside(proxy, seconds) as other:
+                result = measure.Watch(bench, proxy).done(load.run(seconds, rate))
                 result["beside"] = other.measure()
             opened[proxy.name].append(result)
             bench.say(scenario, proxy, f"p99.9 {result['p999_us'] / 1000:8.2f} ms, "
@@ -56,9 +58,9 @@ def open_loop_beside(bench, scenario, proxies, beside):
 class Download:
     """A client that takes all it can get; measures MiB per second."""
 
-    def __init__(self, bench, proxy):
+    def __init__(self, bench, proxy, seconds):
         self.load = Load(bench.options.tools, ["--to", str(proxy.port), *BULK], bench.load_cores)
-        self.seconds = bench.options.seconds
+        self.seconds = seconds
 
     def __enter__(self):
         self.load.__enter__()
@@ -98,11 +100,12 @@ class Reloads(threading.Thread):
 
 
 def beside_bulk(bench, scenario, proxies):
-    return open_loop_beside(bench, scenario, proxies, lambda proxy: Download(bench, proxy))
+    return open_loop_beside(bench, scenario, proxies,
+                            lambda proxy, seconds: Download(bench, proxy, seconds))
 
 
 def beside_reload(bench, scenario, proxies):
-    return open_loop_beside(bench, scenario, proxies, Reloads)
+    return open_loop_beside(bench, scenario, proxies, lambda proxy, _: Reloads(proxy))
 
 
 def balance(bench, scenario, proxies):
