@@ -13,7 +13,7 @@ COLUMNS = ("weir ring", "weir epoll", "nginx", "haproxy", "h2o", "nghttpx", "cad
 TABLES = [("CPU µs per request", "cpu_us", ".1f", ("requests", "balance"), True),
           ("p99 in ms, at a fixed rate", "p99_ms", ".1f", ("requests",), True),
           ("p99.9 in ms, at a fixed rate", "p999_ms", ".1f", ("beside_bulk", "beside_reload"),
-           True),
+           False),
           ("least loaded worker, % of the mean", "least", ".0%", ("balance",), False),
           ("bytes per connection", "bytes_each", ",.0f", ("idle", "slow"), False)]
 

@@ -55,9 +55,9 @@ def weir(program, scenario, folder, origins):
 
 def relays(tools, scenario, folder, origins):
     # Small messages want a ring that stays in cache, large ones want few completions.
-    message = max(scenario.size, scenario.body)
-    size = 2048 if message <= 1024 else 32768 if message < 65536 else 65536
-    count = 64 if size > 2048 else 256 if scenario.connections <= 64 else 1024
+    message = scenario.head + max(scenario.size, scenario.body)
+    size = next((size for size in (2048, 4096, 32768) if message <= size), 65536)
+    count = 64 if size > 4096 else 256 if scenario.connections <= 64 else 1024
     for name in scenario.floors:
         origin = origins.another()
         command = [os.path.join(tools, name), "--to", str(origin.port)]

@@ -113,6 +113,12 @@ class Program:
             if self.process.stdout:
                 self.process.stdout.close()
 
+    def restart(self):
+        """With nothing left of what it has done so far; for programs whose port was given."""
+        cores = os.sched_getaffinity(self.pid)
+        self.stop()
+        self.start(cores)
+
 
 class Started:
     """Programs that run for the length of a with statement."""

@@ -16,6 +16,7 @@ class Scenario:
     path: str = "/bytes/1024"
     size: int = KIB              # of the body of each response
     connections: int = 64
+    head: int = 250              # of each message, about
     body: int = 0                # sent with each request
     load: tuple = ()             # more options of load
     floors: tuple = SMALL_FLOORS
@@ -31,7 +32,8 @@ class Scenario:
 
 def uploads(name, size, quick=False):
     shape = "bulk" if size > 64 * KIB else "small"
-    return Scenario(name, f"POST {size // KIB} KiB", "/take", 6, 64 if shape == "small" else 16,
+    title = f"POST {size // KIB} KiB" if size < MIB else f"POST {size // MIB} MiB"
+    return Scenario(name, title, "/take", 6, 64 if shape == "small" else 16,
                     body=size, load=("--method", "POST"), shape=shape, quick=quick,
                     floors=SMALL_FLOORS if shape == "small" else BULK_FLOORS)
 
@@ -51,7 +53,7 @@ ALL = [
     Scenario("pipelined", "1 KiB, 64 pipelined, 64 connections", load=("--pipeline", "64")),
     # 16 pieces rather than more: then they fit the smallest buffers among the proxies.
     Scenario("chunked", "chunked, 16 pieces of 1 KiB", "/chunked/16384/1024", 16 * KIB),
-    Scenario("fields", "1 KiB, 50 header fields each way", "/fields/50/1024",
+    Scenario("fields", "1 KiB, 50 header fields each way", "/fields/50/1024", head=2700,
              load=("--fields", "50")),
     Scenario("routes", "1 KiB, 1,000 routes", "/bytes/1024/{n}/x", load=("--paths", "1000"),
              routes=1000),
@@ -61,7 +63,7 @@ ALL = [
     Scenario("websocket", "WebSocket, echo of 100 bytes", "/websocket", 0,
              load=("--websocket", "100"), mode="websocket"),
     Scenario("beside-bulk", "1 KiB at a fixed rate beside one greedy download",
-             kind="beside_bulk", floors=(EPOLL,), rate=5000),
+             kind="beside_bulk", floors=(), rate=5000),
     Scenario("beside-reload", "1 KiB at a fixed rate beside a reload every 100 ms",
              kind="beside_reload", floors=(), rate=5000),
     Scenario("workers-8", "1 KiB, two workers, 8 connections", connections=8, kind="balance",
