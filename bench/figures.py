@@ -42,7 +42,8 @@ def row(closed, opened):
         result = {"cpu_us": middle(costs), "spread": spread(costs),
                   "user_us": middle(costs) * user_share(closed),
                   "rate": middle([one["requests"] / one["seconds"] for one in closed])}
-    result |= {"p50_ms": tail(opened, "p50_us", 0.5), "p99_ms": tail(opened, "p99_us", 0.99),
+    result |= {"open_us": middle([one["cpu_us"] for one in opened]),
+               "p50_ms": tail(opened, "p50_us", 0.5), "p99_ms": tail(opened, "p99_us", 0.99),
                "p999_ms": tail(opened, "p999_us", 0.999),
                "memory_mib": middle([one["memory_kib"] / 1024 for one in closed + opened]),
                "errors": sum(one["errors"] + one["unfinished"] for one in closed + opened)}

@@ -4,9 +4,11 @@ and load."""
 
 import contextlib
 import io
+import json
 import math
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -78,6 +80,10 @@ class Figures(unittest.TestCase):
 
     def test_what_failed_and_what_never_ended_are_both_errors(self):
         self.assertEqual(7, figures.row([one(errors=3)], [one(unfinished=4)])["errors"])
+
+    def test_the_cost_at_a_fixed_rate_is_another_figure(self):
+        row = figures.row([one(cpu_us=10.0)], [one(cpu_us=14.0)])
+        self.assertEqual((10.0, 14.0), (row["cpu_us"], row["open_us"]))
 
     def test_ratios_are_to_the_best_peer_and_efficiency_to_the_lowest_floor(self):
         rows = {"a": {"role": "peer", "cpu_us": 20.0}, "b": {"role": "peer", "cpu_us": 30.0},
@@ -300,6 +306,25 @@ class Verification(unittest.TestCase):
             self.check(scenario=websocket, of_response=lambda response:
                        response[:-1] + bytes([response[-1] ^ 1]) if len(response) == 102
                        else response)
+
+    def test_a_whole_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            files = [os.path.join(folder, name) for name in ("report.json", "plot.svg")]
+            done = subprocess.run(
+                [sys.executable, run.__file__, "--tools", TOOLS, "--scenario", "1k,new,websocket",
+                 "--only", "relay_epoll,relay_pooled", "--rounds", "1", "--seconds", "0.05",
+                 "--json", files[0], "--plot", files[1]], capture_output=True, text=True,
+                check=False)
+            self.assertEqual(0, done.returncode, done.stderr)
+            with open(files[0], encoding="utf-8") as stream:
+                report = json.load(stream)["scenarios"]
+        rows = {name: one["proxies"] for name, one in report.items()}
+        self.assertEqual({"1k": ["relay_epoll"], "new": ["relay_pooled"],
+                          "websocket": ["relay_epoll"]}, {name: list(rows[name]) for name in rows})
+        for one_row in (row for by_name in rows.values() for row in by_name.values()):
+            self.assertEqual(0, one_row["errors"])
+            self.assertGreater(one_row["rate"], 0)
+        self.assertIn("websocket: WebSocket", done.stdout)
 
     def load(self, *more):
         return generator.Load(TOOLS, ["--to", str(self.origin.port), "--connections", "4", "--path",

@@ -8,7 +8,8 @@ import verify
 from peers import paths_of
 from programs import Program, free_port, write
 
-NAMES = ("weir epoll", "weir ring", "relay_epoll", "relay_ring", "relay_splice", "relay_pooled")
+NAMES = ("weir epoll", "weir ring", "base epoll", "base ring", "relay_epoll",
+         "relay_ring", "relay_splice", "relay_pooled")
 
 WEIR = """
 workers = {workers}
@@ -45,11 +46,12 @@ def weir_settings(scenario, io, port, origin):
     return text
 
 
-def weir(program, scenario, folder, origins):
+def weir(program, scenario, folder, origins, role="weir"):
+    """Both backends of a build; its role, "weir" or "base", is its name as well."""
     for io in ("epoll", "ring"):
         port, origin = free_port(), origins.another()
-        path = write(folder, f"weir-{io}.toml", weir_settings(scenario, io, port, origin.port))
-        yield Program(f"weir {io}", [program, "run", "--config", path], folder, port, "weir",
+        path = write(folder, f"{role}-{io}.toml", weir_settings(scenario, io, port, origin.port))
+        yield Program(f"{role} {io}", [program, "run", "--config", path], folder, port, role,
                       origin=origin)
 
 

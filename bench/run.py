@@ -3,7 +3,7 @@
 """Weir beside nginx, HAProxy, h2o, nghttpx, Caddy and bare relays, in one run on one machine.
 
     bench/run.py [--quick] [--scenario NAME,...] [--only PROXY,...] [--rounds N] [--seconds S]
-                 [--rate R] [--nginx FILE ...] [--json FILE] [--plot FILE] [--list]
+                 [--rate R] [--nginx FILE ...] [--base FILE] [--json FILE] [--plot FILE] [--list]
 
 Each proxy has one worker, on a core of its own; origin and load generator share another. The figure
 is the CPU time of the proxy per request, user and system together: unlike requests per second it
@@ -49,6 +49,7 @@ def options(arguments=None):
     parser.add_argument("--seconds", type=float, help="of a slice (1)")
     parser.add_argument("--rate", type=int, default=0, help="of the open loop, requests a second")
     parser.add_argument("--weir", default="build/release/weir")
+    parser.add_argument("--base", metavar="FILE", help="another build of Weir, beside the first")
     for name in peers.ALL:
         parser.add_argument(f"--{name}", metavar="FILE", help=f"another build of {name}")
     parser.add_argument("--tools", default="build/release/bench", help="folder of origin, load …")
@@ -81,6 +82,8 @@ def proxies_of(chosen, paths, scenario, folder, origins):
              *peers.starters(paths, scenario, folder, origins)]
     if os.path.exists(chosen.weir):
         found += ours.weir(chosen.weir, scenario, folder, origins)
+    if chosen.base:
+        found += ours.weir(programs.find("base", chosen.base), scenario, folder, origins, "base")
     only = names(chosen.only)
     return [proxy for proxy in found if not only or proxy.name in only]
 

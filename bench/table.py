@@ -5,11 +5,11 @@ import math
 
 # heading, width, field of the row, format, factor
 REQUESTS = [("CPU us", 9, "cpu_us", ".1f", 1), ("+-%", 5, "spread", ".0f", 100),
-            ("user us", 8, "user_us", ".1f", 1), ("ratio", 6, "ratio", ".2f", 1),
-            ("of floor", 9, "efficiency", ".0f", 100), ("req/s", 8, "rate", ".0f", 1),
-            ("p50 ms", 8, "p50_ms", ".2f", 1), ("p99 ms", 8, "p99_ms", ".2f", 1),
-            ("p99.9 ms", 9, "p999_ms", ".2f", 1), ("MiB", 7, "memory_mib", ".1f", 1),
-            ("errors", 7, "errors", "d", 1)]
+            ("at rate", 8, "open_us", ".1f", 1), ("user us", 8, "user_us", ".1f", 1),
+            ("ratio", 6, "ratio", ".2f", 1), ("of floor", 9, "efficiency", ".0f", 100),
+            ("req/s", 8, "rate", ".0f", 1), ("p50 ms", 8, "p50_ms", ".2f", 1),
+            ("p99 ms", 8, "p99_ms", ".2f", 1), ("p99.9 ms", 9, "p999_ms", ".2f", 1),
+            ("MiB", 7, "memory_mib", ".1f", 1), ("errors", 7, "errors", "d", 1)]
 BESIDE = [("p50 ms", 8, "p50_ms", ".2f", 1), ("p99 ms", 8, "p99_ms", ".2f", 1),
           ("p99.9 ms", 9, "p999_ms", ".2f", 1), ("ratio", 6, "ratio", ".2f", 1),
           ("beside", 8, "beside", ".0f", 1), ("MiB", 7, "memory_mib", ".1f", 1),
