@@ -56,10 +56,12 @@ class Watch:
 def slice_of(bench, scenario, proxy, rate=0):
     """One slice: closed loop, or open at `rate`. The connections are warm when it begins."""
     with bench.load(scenario, proxy) as load:
-        before = verify.seen(proxy.origin.port)[0]
+        before = verify.seen(proxy.origin.port)
         watch = Watch(bench, proxy)
         result = watch.done(load.run(bench.options.seconds, rate))
-        reached = verify.seen(proxy.origin.port)[0] - before
+        after = verify.seen(proxy.origin.port)
+        reached = after[0] - before[0]
+        result["origin_connections"] = after[1] - before[1] - 1  # one was to ask this
     if result["requests"] == 0:
         raise SystemExit(f"{scenario.name}: no request went through {proxy.name}")
     asked = result["requests"] + result["retries"] + result["errors"] + result["unfinished"]

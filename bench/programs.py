@@ -14,10 +14,9 @@ CORES = sorted(os.sched_getaffinity(0))
 
 
 def cores_for(workers):
-    """(those of the proxy, those of origin and load). With too few for both they are shared."""
-    if len(CORES) > workers:
-        return CORES[-workers:], CORES[:1]
-    return CORES[-workers:], CORES
+    """(those of the proxy, as many for origin and load). With too few for both they are shared."""
+    others = min(workers, len(CORES) - workers)
+    return CORES[-workers:], CORES[:others] if others > 0 else CORES
 
 
 def descriptors():
