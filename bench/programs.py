@@ -2,6 +2,7 @@
 """Starting and stopping what takes part in a run, each on its cores."""
 
 import contextlib
+import ctypes
 import os
 import resource
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 
+PR_SET_PDEATHSIG = 1
 CORES = sorted(os.sched_getaffinity(0))
 
 
@@ -45,7 +47,10 @@ def find(name, given=None):
 
 
 def popen(command, cores, **options):
+    libc = ctypes.CDLL(None)
+
     def prepare():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # not even kill -9 leaves anything behind
         os.sched_setaffinity(0, cores)
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors(), descriptors()))
     return subprocess.Popen(command, preexec_fn=prepare, **options)
