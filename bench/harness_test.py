@@ -311,10 +311,10 @@ class Verification(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             files = [os.path.join(folder, name) for name in ("report.json", "plot.svg")]
             done = subprocess.run(
-                [sys.executable, run.__file__, "--tools", TOOLS, "--scenario", "1k,new,websocket",
-                 "--only", "relay_epoll,relay_pooled", "--rounds", "1", "--seconds", "0.05",
-                 "--json", files[0], "--plot", files[1]], capture_output=True, text=True,
-                check=False)
+                [sys.executable, run.__file__, "--tools", TOOLS, "--scenario",
+                 "1k,new,websocket,idle", "--only", "relay_epoll,relay_pooled", "--rounds", "1",
+                 "--seconds", "0.05", "--json", files[0], "--plot", files[1]],
+                capture_output=True, text=True, check=False)
             self.assertEqual(0, done.returncode, done.stderr)
             with open(files[0], encoding="utf-8") as stream:
                 report = json.load(stream)["scenarios"]
@@ -325,6 +325,7 @@ class Verification(unittest.TestCase):
             self.assertEqual(0, one_row["errors"])
             self.assertGreater(one_row["rate"], 0)
         self.assertIn("websocket: WebSocket", done.stdout)
+        self.assertIn("none of the proxies does it", done.stdout)
 
     def load(self, *more):
         return generator.Load(TOOLS, ["--to", str(self.origin.port), "--connections", "4", "--path",

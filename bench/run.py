@@ -89,13 +89,14 @@ def proxies_of(chosen, paths, scenario, folder, origins):
 
 
 def run_scenario(chosen, paths, scenario, folder):
+    """(rows, details), or None if none of the proxies that were chosen does the scenario."""
     cores = programs.cores_for(scenario.workers)
     origins = ours.Origins(chosen.tools, folder, cores[1])
     try:
         candidates = proxies_of(chosen, paths, scenario, folder, origins)
         with programs.Started(candidates, cores[0]) as running:
             if not running:
-                sys.exit("nothing to measure")
+                return None
             added = {}
             for proxy in running:
                 if proxy.name != "relay_pooled":  # which knows one size only; load checks it
@@ -166,7 +167,11 @@ def main():
     for scenario in (scenarios.fitted(row, programs.descriptors()) for row in wanted):
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
             os.chmod(folder, 0o755)  # nginx's worker gives up root, and must reach its folders
-            rows, details = run_scenario(chosen, paths, scenario, folder)
+            measured = run_scenario(chosen, paths, scenario, folder)
+        if measured is None:
+            print(f"\n{scenario.name}: {scenario.title}\n  none of the proxies does it")
+            continue
+        rows, details = measured
         print("\n" + table.text(scenario, rows, details), flush=True)
         others = noise(details)
         if others > 0.05:
