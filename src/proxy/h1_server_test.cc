@@ -336,5 +336,33 @@ TEST_F(ForwardingTest, TheEndOfAConnectionWithoutABodyToReadIsLookedFor) {
   ASSERT_TRUE(world.run([&] { return served; }));
 }
 
+// Its deadline has passed, and the timer is a moment late.
+TEST_F(ForwardingTest, AnIdleConnectionWhoseTimeHasPassedIsNotUsedAgain) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: sim.test\r\n\r\n";
+  world.scope.spawn(say, client.get(), get, Then::keep);
+  const auto first = server();
+  Heard first_heard;
+  world.scope.spawn(hear, first.get(), SIZE_MAX, &first_heard);
+  world.scope.spawn(say, first.get(), std::string("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+                    Then::keep);
+  world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
+  ASSERT_TRUE(world.run([&] { return upstream_counts.idle.get() == 1; }));
+  const std::string once = first_heard.text;
+  const Micros passed = Millis(60'000) + Micros(30);
+  world.network->faults.delay_min = world.network->faults.delay_max = passed;
+  world.scope.spawn(say, client.get(), get, Then::keep);
+  world.turns(1);
+  world.network->faults.delay_min = world.network->faults.delay_max = Micros(0);
+  world.pass(Millis(60'100));
+  EXPECT_EQ(first_heard.text, once);
+  EXPECT_TRUE(first_heard.ended);
+  const auto second = server();
+  second->close(io::Stream::Close::reset);
+  client->cancel({Code::cancelled, Cause::none, 0, "test"});
+  ASSERT_TRUE(world.run([&] { return heard.done; }));
+  client->close(io::Stream::Close::reset);
+  ASSERT_TRUE(world.run([&] { return served; }));
+}
+
 }  // namespace
 }  // namespace weir::proxy
