@@ -198,10 +198,13 @@ Exchange* take_head(World& world, Wire& wire, const Head& head) {
 void take_arrival(World& world, Wire& wire, Exchange& x, const Served& served) {
   const bool has_body = x.way == Way::http && x.request_size > 0;
   const bool once = has_body || x.method == "POST" || x.request_framing == Framing::chunked;
+  const bool kept = served.last != 0;
   if (++x.arrivals > 1) {
     const bool answered =
         x.server_wire != nullptr && x.server_wire->ends[0].taken > x.answered_from;
-    if (once || answered || !x.on_kept) {
+    // What was sent first, and did not get far before its connection broke, was overtaken.
+    const bool overtaken = kept && !x.on_kept;
+    if (once || (!overtaken && (answered || !x.on_kept))) {
       world.violate("exchange {}: {} arrived {} times{}{}", x.id, x.method, x.arrivals,
                     answered ? ", though an answer had begun" : "",
                     x.on_kept ? "" : ", though its first connection was new");
@@ -209,7 +212,7 @@ void take_arrival(World& world, Wire& wire, Exchange& x, const Served& served) {
   }
   x.server_wire = wire.connection();
   x.answered_from = wire.handed;
-  x.on_kept = served.last != 0;
+  x.on_kept = kept;
 }
 
 // No connection is used again after anything doubtful: neither with bytes that nobody asked for,
