@@ -21,11 +21,10 @@ bool is_alphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }
+
 bool has_control_or_space(std::string_view text) {
-  return std::ranges::any_of(text, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte <= 0x20 || byte == 0x7F;
-  });
+  return std::ranges::any_of(text, [](char c) { return is_control(c) || c == ' '; });
 }
 
 std::expected<PathMatch, Complaint> regex_path(std::string_view text) {
@@ -38,6 +37,13 @@ std::expected<PathMatch, Complaint> regex_path(std::string_view text) {
 
 std::expected<std::shared_ptr<const re2::RE2>, Complaint> compile_regex(std::string_view text,
                                                                         Anchored anchored) {
+  // It becomes a part of names, which are shown and logged.
+  const auto control = std::ranges::find_if(text, is_control);
+  if (control != text.end()) {
+    return complain("the regular expression holds a control character",
+                    fmt::format("write it as \\x{:02x}, in '' instead of \"\"",
+                                static_cast<unsigned char>(*control)));
+  }
   re2::RE2::Options options;
   options.set_log_errors(false);
   options.set_encoding(re2::RE2::Options::EncodingLatin1);
