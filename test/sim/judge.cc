@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/sim_socket.h"
+#include "left_over.h"
 #include "malformed.h"
 #include "world.h"
 
@@ -246,26 +247,9 @@ class Judge {
       world_.violate("{} descriptors are left", world_.descriptors.used);
     }
     for (std::size_t i = 0; i < world_.metrics_->workers(); ++i) {
-      judge_counts(world_.metrics_->worker(i));
-    }
-  }
-
-  void judge_counts(const proxy::WorkerMetrics& counts) {
-    judge_zero("connections_active", counts.connections_active);
-    judge_zero("requests_active", counts.requests_active);
-    judge_zero("tunnels_active", counts.tunnels_active);
-    judge_zero("log_lines_dropped", counts.log_lines_dropped);
-    for (const auto& slot : counts.upstreams) {
-      const proxy::UpstreamCounts* upstream = slot.load();
-      if (upstream == nullptr) continue;
-      judge_zero("upstream active", upstream->active);
-      judge_zero("upstream idle", upstream->idle);
-    }
-  }
-
-  void judge_zero(std::string_view what, const proxy::Count& count) {
-    if (count.get() != 0) {
-      world_.violate("{} is {} at the end", what, static_cast<std::int64_t>(count.get()));
+      for (const std::string& text : left_over(world_.metrics_->worker(i))) {
+        world_.violate("{}", text);
+      }
     }
   }
 
