@@ -114,7 +114,7 @@ std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endp
     // Its deadline may just have passed, and its receive be about to be told.
     const Millis idle_timeout = upstream.settings().idle_timeout;
     const bool late = idle_timeout.count() > 0 && now - client.idle_since_ >= idle_timeout;
-    if (client.input_.arrived() || late || !client.fit(now)) {
+    if (late || !client.fit(now)) {
       client.discard_idle();
       continue;
     }
@@ -145,8 +145,7 @@ void H1Client::give_back(std::unique_ptr<H1Client> client, bool response_keep_al
   endpoint.idle.push_front(kept);
   ++endpoint.idle_count;
   upstream.counts().idle.add();
-  kept.input_.watch(&kept);
-  kept.input_.arm(kWindowHead);
+  kept.input_.watch(&kept);  // armed since the response was complete
   kept.input_.set_deadline(upstream.settings().idle_timeout);
 }
 
