@@ -238,6 +238,7 @@ class FuzzJudge {
     const std::string_view up_got = std::string_view(served.got).substr(begin);
     const FuzzResponse answer = read_response(arrival.sent, Strict::Kind::response);
     const bool upgraded = !arrival.request.first.empty();
+    if (upgraded && answer.message.bad()) return;  // to a strict reader, that is
     const std::size_t head = upgraded ? answer.at + answer.message.size : 0;
     const std::string_view down = std::string_view(arrival.sent).substr(head);
     if (!up.starts_with(up_got) || !down.starts_with(down_got)) {

@@ -253,8 +253,9 @@ Task<> FuzzWorld::answer(FuzzWorld* self, FuzzServed* served, FuzzArrival* arriv
   }
   arrival->done = true;
   const bool upgrade = !arrival->request.all("upgrade").empty();
-  const auto kind = http::Strict::Kind::response;
-  if (upgrade && read_response(arrival->sent, kind).message.status() == 101) served->tunnel = true;
+  const http::Strict answer = read_response(arrival->sent, http::Strict::Kind::response).message;
+  // To a lenient reader, one that is bad to the strict one may be a 101.
+  if (upgrade && (answer.bad() || answer.status() == 101)) served->tunnel = true;
   self->proceed(*served);
 }
 
