@@ -1,90 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "async/frame_pool.h"
 
-#include <array>
-#include <cstdlib>
-
-#include "base/assert.h"
-#include "base/limits.h"
+#include <algorithm>
 
 namespace weir {
 namespace {
 
-struct FreeBlock {
-  FreeBlock* next;
-};
-
-struct Pool {
-  std::array<FreeBlock*, kFrameClasses> free{};
-  std::array<std::uint32_t, kFrameClasses> count{};
-  PoolCounts counts;
-};
-
-// Thread-local because operator new of a promise has no other way to find its worker.
-thread_local Pool pool;
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kPooling = false;
-#else
-constexpr bool kPooling = true;
-#endif
-#else
-constexpr bool kPooling = true;
-#endif
-
-std::size_t class_of(std::size_t size) { return (size - 1) / kFrameClassStep; }
-
-void* checked_malloc(std::size_t size) {
-  void* memory = std::malloc(size);
-  WEIR_CHECK(memory != nullptr);
-  return memory;
+void free_blocks(FreeList& list, std::size_t count) {
+  for (; count > 0; --count) std::free(list.pop());
+  list.take_unused();  // these are not a use
 }
 
 }  // namespace
 
-void* pool_allocate(std::size_t size) {
-  WEIR_ASSERT(size > 0);
-  ++pool.counts.allocations;
-  ++pool.counts.live;
-  const std::size_t index = class_of(size);
-  if (!kPooling || index >= kFrameClasses) {
-    ++pool.counts.misses;
-    return checked_malloc(size);
-  }
-  FreeBlock* block = pool.free[index];
-  if (block == nullptr) {
-    ++pool.counts.misses;
-    return checked_malloc((index + 1) * kFrameClassStep);
-  }
-  pool.free[index] = block->next;
-  --pool.count[index];
-  return block;
+void* detail::pool_miss(std::size_t size) {
+  ++frame_pool.counts.misses;
+  const std::size_t index = frame_class(size);
+  void* memory = std::malloc(index < kFrameClasses ? (index + 1) * kFrameClassStep : size);
+  WEIR_CHECK(memory != nullptr);
+  return memory;
 }
 
-void pool_free(void* memory, std::size_t size) noexcept {
-  --pool.counts.live;
-  const std::size_t index = class_of(size);
-  if (!kPooling || index >= kFrameClasses || pool.count[index] >= kFreeFramesPerClass) {
-    std::free(memory);
-    return;
+bool pool_trim() {
+  bool more = false;
+  for (FreeList& list : detail::frame_pool.free) {
+    const std::size_t unused = list.take_unused();
+    const std::size_t spare = list.size() > kFreeFramesKept ? list.size() - kFreeFramesKept : 0;
+    free_blocks(list, std::min(unused, spare));
+    more = more || list.size() > kFreeFramesKept;
   }
-  auto* block = static_cast<FreeBlock*>(memory);
-  block->next = pool.free[index];
-  pool.free[index] = block;
-  ++pool.count[index];
+  return more;
 }
-
-PoolCounts pool_counts() { return pool.counts; }
 
 void pool_release() {
-  for (std::size_t i = 0; i < kFrameClasses; ++i) {
-    while (FreeBlock* block = pool.free[i]) {
-      pool.free[i] = block->next;
-      std::free(block);
-    }
-    pool.count[i] = 0;
-  }
+  for (FreeList& list : detail::frame_pool.free) free_blocks(list, list.size());
 }
 
 }  // namespace weir

@@ -22,7 +22,7 @@ namespace weir {
 // Coroutine frames: size classes of 64 bytes up to 4 KiB.
 inline constexpr std::size_t kFrameClassStep = 64;
 inline constexpr std::size_t kFrameClasses = 64;
-inline constexpr std::uint32_t kFreeFramesPerClass = 1024;
+inline constexpr std::size_t kFreeFramesKept = 64;  ///< of each class, however long unused
 
 // Windows of streams.
 inline constexpr std::size_t kWindowHead = 4_KiB;  ///< first read of a head; idle connections: none
@@ -33,7 +33,11 @@ inline constexpr std::size_t kBudgetTightPercent = 75;
 /// One part in so many of the budget is for work under way: when the heads of new requests could
 /// have it all, none of those that are under way could be answered any more.
 inline constexpr std::size_t kBudgetReservedPart = 8;
-inline constexpr std::size_t kFreeChunkBytesMax = 1_MiB;  ///< kept per worker for the next stream
+inline constexpr std::size_t kFreeChunksKept = 64;  ///< of 4 KiB, however long unused
+
+// What is kept for the next use and was not used for so long goes back to the system. Chunks that
+// are in use and those that are kept are together within the budget.
+inline constexpr int kTrimMillis = 1'000;
 
 // While receives wait for memory, ten times in a second: how many stalled connections are shed, and
 // how long a peer may take nothing before it can be one of them.

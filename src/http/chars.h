@@ -92,6 +92,31 @@ inline const char* find_field_stop(const char* p, const char* end) {
   return p;
 }
 
+/// The first byte of [p, end) that is not of kToken; `end` if there is none. Names are mostly
+/// letters and '-', which are looked at 16 at a time.
+inline const char* find_name_end(const char* p, const char* end) {
+#if defined(__SSE2__)
+  while (end - p >= 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    // The letters, in either case, moved to the least 26 of the signed bytes.
+    const __m128i letters = _mm_sub_epi8(_mm_or_si128(bytes, _mm_set1_epi8(0x20)),
+                                         _mm_set1_epi8(static_cast<char>('a' + 128)));
+    const __m128i usual = _mm_or_si128(_mm_cmplt_epi8(letters, _mm_set1_epi8(-128 + 26)),
+                                       _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
+    const unsigned others = ~static_cast<unsigned>(_mm_movemask_epi8(usual)) & 0xffff;
+    if (others == 0) {
+      p += 16;
+      continue;
+    }
+    p += __builtin_ctz(others);
+    if (!is(*p, kToken)) return p;
+    ++p;
+  }
+#endif
+  while (p != end && is(*p, kToken)) ++p;
+  return p;
+}
+
 /// Calls visit(element) for each element of a comma-separated list, trimmed; elements may be empty.
 template <class Visit>
 constexpr void for_each_element(std::string_view list, Visit&& visit) {

@@ -2,9 +2,11 @@
 #include "http/encode.h"
 
 #include <charconv>
+#include <utility>
 
 #include "base/assert.h"
 #include "http/chars.h"
+#include "http/h1_lines.h"
 #include "http/h1_parse.h"
 
 namespace weir::http {
@@ -27,7 +29,14 @@ class Writer {
   void foreign_field(std::string_view name, std::string_view value) {
     text(name);
     text(": ");
-    for (const char c : value) *at_++ = is(c, kFieldByte) ? c : ' ';
+    while (!value.empty()) {
+      const char* const end = value.data() + value.size();
+      const char* const stop = find_field_stop(value.data(), end);
+      text(value.substr(0, static_cast<std::size_t>(stop - value.data())));
+      if (stop == end) break;
+      *at_++ = ' ';
+      value.remove_prefix(static_cast<std::size_t>(stop + 1 - value.data()));
+    }
     text("\r\n");
   }
   /// A target that a rewrite may have made: what a parser would refuse is escaped.
@@ -84,9 +93,18 @@ bool drops(const HeadEdit& edit) {
 
 bool drops(std::span<const HeadEdit> edits, std::string_view name, FieldId id) {
   for (const HeadEdit& edit : edits) {
-    if (drops(edit) && same_name(edit, name, id)) return true;
+    if (edit.id == id && drops(edit) && same_name(edit, name, id)) return true;
   }
   return false;
+}
+
+/// The ids of the fields that edits drop: most fields are none of them.
+FieldIds dropped(std::span<const HeadEdit> edits) {
+  FieldIds ids;
+  for (const HeadEdit& edit : edits) {
+    if (drops(edit)) ids.add(edit.id);
+  }
+  return ids;
 }
 
 /// RFC 3875 section 4.1.18: does a server take it for a field of ours?
@@ -126,12 +144,13 @@ struct Plan {
   bool doubles = true;                      // do fields pass that look like another to a server?
   bool lengths = true;                      // may Content-Length or Transfer-Encoding be written?
   bool named = names_other_fields(fields);  // must fields be looked up in Connection?
+  FieldIds dropped_ids = dropped(edits);
 
   [[nodiscard]] bool passes(const Field& field) const {
     if (field.id == FieldId::trailer) return framing.body.kind == BodyLength::Kind::chunked;
     if (hop_by_hop(field.id)) return false;
     if (field.id == FieldId::content_length || field.id == FieldId::expect) return false;
-    if (!edits.empty() && drops(edits, field.name, field.id)) return false;
+    if (dropped_ids.has(field.id) && drops(edits, field.name, field.id)) return false;
     if (!doubles && is_double(field, edits)) return false;
     // RFC 9110 section 7.6.1. Host is not for a client to hide.
     return !named || field.id == FieldId::host || !connection_lists(fields, field.name);
@@ -202,12 +221,33 @@ void write_connection(Writer& to, const Plan& plan) {
   if (plan.expect_continue && !http10) to.text("Expect: 100-continue\r\n");
 }
 
-void write_fields(Writer& to, const Plan& plan) {
+/// Lines that stood one behind the other and all pass are one copy.
+void write_received(Writer& to, const Plan& plan) {
+  std::string_view lines;
+  const auto write_lines = [&] { to.text(std::exchange(lines, {})); };
   for (const Field& field : plan.fields) {
     if (!plan.passes(field)) continue;
-    const bool replaced = field.id == FieldId::host && !plan.authority.empty();
-    to.field(field.name, replaced ? plan.authority : field.value);
+    const bool replaced = field.id == FieldId::host && !plan.authority.empty() &&
+                          plan.authority.data() != field.value.data();
+    if (replaced || !field.whole_line) {
+      write_lines();
+      to.field(field.name, replaced ? plan.authority : field.value);
+      continue;
+    }
+    const char* const begin = field.name.data();
+    const std::size_t size = field.name.size() + 2 + field.value.size() + 2;
+    if (begin == lines.data() + lines.size()) {
+      lines = {lines.data(), lines.size() + size};
+    } else {
+      write_lines();
+      lines = {begin, size};
+    }
   }
+  write_lines();
+}
+
+void write_fields(Writer& to, const Plan& plan) {
+  write_received(to, plan);
   write_edits(to, plan.edits);
   write_date(to, plan);
   write_length(to, plan);

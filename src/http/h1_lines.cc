@@ -13,8 +13,7 @@ enum class Line : std::uint8_t { field, empty, bad, incomplete };
 
 /// Reads the line at `p` and moves `p` behind it when it is a field or empty.
 inline Line read_line(const char*& p, const char* end, Field& field) {
-  const char* colon = p;
-  while (colon != end && is(*colon, kToken)) ++colon;
+  const char* const colon = find_name_end(p, end);
   if (colon == end) return Line::incomplete;
   if (colon == p) {
     if (*p != '\r') return Line::bad;  // a fold, an empty name, or a bare LF
@@ -32,7 +31,9 @@ inline Line read_line(const char*& p, const char* end, Field& field) {
   if (stop + 1 == end) return Line::incomplete;
   if (stop[1] != '\n') return Line::bad;  // RFC 9112 section 2.2: a bare CR
   field.name = {p, static_cast<std::size_t>(colon - p)};
-  field.value = trim_ows({value, static_cast<std::size_t>(stop - value)});
+  const std::string_view all{value, static_cast<std::size_t>(stop - value)};
+  field.value = trim_ows(all);
+  field.whole_line = field.value.size() + 1 == all.size() && *value == ' ';
   p = stop + 2;
   return Line::field;
 }

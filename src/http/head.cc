@@ -2,6 +2,7 @@
 #include "http/head.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/assert.h"
 #include "http/chars.h"
@@ -64,14 +65,36 @@ consteval Candidates make_candidates() {
 }
 constexpr Candidates kCandidates = make_candidates();
 
-/// `known` is in lower case. Without branches per byte, since this runs for most fields.
+/// Where the words differ, but for the case of letters. Letters are those bytes of `known` (in
+/// lower case, otherwise digits and '-') that have the bit 0x40.
+template <class Word>
+Word difference(const char* name, const char* known) {
+  Word a;
+  Word b;
+  std::memcpy(&a, name, sizeof a);
+  std::memcpy(&b, known, sizeof b);
+  constexpr auto kLetterBits = static_cast<Word>(0x4040404040404040);
+  return (a ^ b) & ~((b & kLetterBits) >> 1);
+}
+
+/// Of equal size. By words that may overlap, since this runs for most fields.
 bool is_known(std::string_view name, std::string_view known) {
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < known.size(); ++i) {
-    const unsigned letter_bit = known[i] >= 'a' ? 0x20 : 0;
-    difference |= static_cast<unsigned char>(name[i] ^ known[i]) & ~letter_bit;
+  const std::size_t size = known.size();
+  const char* a = name.data();
+  const char* b = known.data();
+  if (size >= 8) {
+    std::uint64_t differs = difference<std::uint64_t>(a, b);
+    if (size > 16) differs |= difference<std::uint64_t>(a + 8, b + 8);
+    return (differs | difference<std::uint64_t>(a + size - 8, b + size - 8)) == 0;
   }
-  return difference == 0;
+  if (size >= 4) {
+    return (difference<std::uint32_t>(a, b) |
+            difference<std::uint32_t>(a + size - 4, b + size - 4)) == 0;
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    if (ascii_lower(a[i]) != b[i]) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -80,6 +103,7 @@ FieldId field_id(std::string_view name) {
   if (name.empty() || name.size() >= kNameSizes) return FieldId::other;
   const KnownName& known =
       kKnownNames[kCandidates[name.size() * kLetters + (static_cast<unsigned char>(name[0]) & 31)]];
+  if (known.name.size() != name.size()) return FieldId::other;  // no candidate
   return is_known(name, known.name) ? known.id : FieldId::other;
 }
 
@@ -98,7 +122,7 @@ FieldId double_of(std::string_view name) {
 }
 
 void FieldList::push_back_on_heap(const Field& field) {
-  if (size_ == kInline) heap_.assign(inline_.begin(), inline_.end());
+  if (size_ == kInline) heap_.assign(inline_fields(), inline_fields() + kInline);
   heap_.push_back(field);
   ++size_;
   WEIR_ASSERT(heap_.size() == size_);

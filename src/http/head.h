@@ -7,7 +7,10 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -77,6 +80,8 @@ struct Field {
   std::string_view name;   ///< as it came, case kept
   std::string_view value;  ///< without surrounding white space
   FieldId id = FieldId::other;
+  /// Both are views of one line "name: value" CRLF, which may be copied as it is.
+  bool whole_line = false;
 };
 
 /// Fields in order of arrival. Inline for the usual count, on the heap beyond.
@@ -84,16 +89,20 @@ class FieldList {
  public:
   static constexpr std::size_t kInline = 24;
 
+  // Not initialised: most heads use a few of the places, and touching all of them costs a kilobyte
+  // of cache for each head.
+  FieldList() {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+
   void clear() {
     size_ = 0;
     heap_.clear();
   }
   void push_back(const Field& field) {
     if (size_ >= kInline) return push_back_on_heap(field);
-    inline_[size_++] = field;
+    std::construct_at(inline_fields() + size_++, field);
   }
   [[nodiscard]] std::span<const Field> all() const {
-    return {size_ <= kInline ? inline_.data() : heap_.data(), size_};
+    return {size_ <= kInline ? inline_fields() : heap_.data(), size_};
   }
   [[nodiscard]] std::size_t size() const { return size_; }
   auto begin() const { return all().begin(); }
@@ -104,8 +113,12 @@ class FieldList {
 
  private:
   void push_back_on_heap(const Field& field);
+  Field* inline_fields() { return std::launder(reinterpret_cast<Field*>(inline_.data())); }
+  [[nodiscard]] const Field* inline_fields() const {
+    return std::launder(reinterpret_cast<const Field*>(inline_.data()));
+  }
 
-  std::array<Field, kInline> inline_;
+  alignas(Field) std::array<std::byte, kInline * sizeof(Field)> inline_;
   std::vector<Field> heap_;  // holds all of them once there are more than kInline
   std::size_t size_ = 0;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/chunk.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <utility>
@@ -17,45 +18,14 @@ constexpr bool kKeepMemory = true;
 
 }  // namespace
 
-Chunk::~Chunk() {
-  if (data_ != nullptr) pool_->give_back(data_, size_class_);
-}
-
-void Chunk::swap(Chunk& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(begin_, other.begin_);
-  std::swap(size_, other.size_);
-  std::swap(size_class_, other.size_class_);
-  std::swap(pool_, other.pool_);
-}
-
-void Chunk::remove_prefix(std::size_t count) {
-  WEIR_ASSERT(count <= size_);
-  begin_ += static_cast<std::uint32_t>(count);
-  size_ -= static_cast<std::uint32_t>(count);
-}
-
-void Chunk::truncate(std::size_t count) {
-  WEIR_ASSERT(count <= size_);
-  size_ = static_cast<std::uint32_t>(count);
-}
-
-std::size_t Chunk::capacity() const {
-  return data_ == nullptr ? 0 : ChunkPool::class_bytes(size_class_);
-}
-
-std::span<char> Chunk::room() { return {data_ + begin_ + size_, capacity() - begin_ - size_}; }
-
-void Chunk::grow(std::size_t count) {
-  WEIR_ASSERT(count <= capacity() - begin_ - size_);
-  size_ += static_cast<std::uint32_t>(count);
+void Chunk::give_back() {
+  pool_->give_back(std::exchange(data_, nullptr), size_class_);
+  begin_ = size_ = 0;
 }
 
 ChunkPool::~ChunkPool() {
   WEIR_ASSERT(used_ == 0);
-  for (FreeChunk* head : free_) {
-    while (head != nullptr) std::free(std::exchange(head, head->next));
-  }
+  for (std::size_t i = 0; i < kClasses; ++i) free_kept(i, free_[i].size());
 }
 
 bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk, Work work) {
@@ -93,15 +63,35 @@ void ChunkPool::give_back(char* data, std::size_t size_class) {
 
 char* ChunkPool::take_memory(std::size_t size_class) {
   const std::size_t bytes = class_bytes(size_class);
-  FreeChunk* head = free_[size_class];
-  if (head == nullptr) {
-    char* fresh = static_cast<char*>(std::malloc(bytes));
-    WEIR_CHECK(fresh != nullptr);
-    return fresh;
+  if (void* kept = free_[size_class].pop(); kept != nullptr) {
+    kept_ -= bytes;
+    return static_cast<char*>(kept);
   }
-  free_[size_class] = head->next;
-  kept_ -= bytes;
-  return reinterpret_cast<char*>(head);
+  // What is kept in other sizes makes room for it.
+  for (std::size_t i = kClasses; i-- > 0 && kept_ > 0 && used_ + kept_ > budget_;) {
+    free_kept(i, free_[i].size());
+  }
+  char* fresh = static_cast<char*>(std::malloc(bytes));
+  WEIR_CHECK(fresh != nullptr);
+  return fresh;
+}
+
+void ChunkPool::free_kept(std::size_t size_class, std::size_t count) {
+  kept_ -= count * class_bytes(size_class);
+  for (; count > 0; --count) std::free(free_[size_class].pop());
+  free_[size_class].take_unused();  // these are not a use
+}
+
+bool ChunkPool::trim() {
+  bool more = false;
+  for (std::size_t i = 0; i < kClasses; ++i) {
+    const std::size_t keep = i == 0 ? kFreeChunksKept : 0;
+    const std::size_t unused = free_[i].take_unused();
+    const std::size_t spare = free_[i].size() > keep ? free_[i].size() - keep : 0;
+    free_kept(i, std::min(unused, spare));
+    more = more || free_[i].size() > keep;
+  }
+  return more;
 }
 
 char* ChunkPool::take_block() { return take_memory(0); }
@@ -120,14 +110,12 @@ Chunk ChunkPool::into_chunk(char* block, std::size_t size) {
 
 void ChunkPool::keep_memory(char* data, std::size_t size_class) {
   const std::size_t bytes = class_bytes(size_class);
-  if (kKeepMemory && kept_ + bytes <= kFreeChunkBytesMax) {
-    auto* head = reinterpret_cast<FreeChunk*>(data);
-    head->next = free_[size_class];
-    free_[size_class] = head;
-    kept_ += bytes;
-  } else {
+  if (!kKeepMemory || used_ + kept_ + bytes > budget_) {
     std::free(data);
+    return;
   }
+  free_[size_class].push(data);
+  kept_ += bytes;
 }
 
 }  // namespace weir::io

@@ -10,7 +10,9 @@
 #include <span>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/bytes.h"
+#include "base/free_list.h"
 #include "base/limits.h"
 #include "base/list.h"
 
@@ -22,28 +24,57 @@ class ChunkPool;
 class Chunk {
  public:
   Chunk() = default;
-  Chunk(Chunk&& other) noexcept { swap(other); }
+  Chunk(Chunk&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)),
+        begin_(std::exchange(other.begin_, 0)),
+        size_(std::exchange(other.size_, 0)),
+        size_class_(other.size_class_),
+        pool_(other.pool_) {}
   Chunk& operator=(Chunk&& other) noexcept {
-    Chunk(std::move(other)).swap(*this);
+    if (this != &other) {
+      clear();
+      data_ = std::exchange(other.data_, nullptr);
+      begin_ = std::exchange(other.begin_, 0);
+      size_ = std::exchange(other.size_, 0);
+      size_class_ = other.size_class_;
+      pool_ = other.pool_;
+    }
     return *this;
   }
-  ~Chunk();
+  ~Chunk() { clear(); }
+  /// Gives the memory back.
+  void clear() {
+    if (data_ != nullptr) give_back();
+  }
 
   [[nodiscard]] Bytes bytes() const { return {data_ + begin_, size_}; }
   [[nodiscard]] std::span<char> writable() { return {data_ + begin_, size_}; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
   /// Drops `count` bytes at the front, or all behind the first `count`.
-  void remove_prefix(std::size_t count);
-  void truncate(std::size_t count);
-  [[nodiscard]] std::size_t capacity() const;
+  void remove_prefix(std::size_t count) {
+    WEIR_ASSERT(count <= size_);
+    begin_ += static_cast<std::uint32_t>(count);
+    size_ -= static_cast<std::uint32_t>(count);
+  }
+  void truncate(std::size_t count) {
+    WEIR_ASSERT(count <= size_);
+    size_ = static_cast<std::uint32_t>(count);
+  }
+  [[nodiscard]] std::size_t capacity() const { return data_ == nullptr ? 0 : 4_KiB << size_class_; }
   /// Room behind the bytes, and making some of it part of them.
-  [[nodiscard]] std::span<char> room();
-  void grow(std::size_t count);
-  void swap(Chunk& other) noexcept;
+  [[nodiscard]] std::span<char> room() {
+    return {data_ + begin_ + size_, capacity() - begin_ - size_};
+  }
+  void grow(std::size_t count) {
+    WEIR_ASSERT(count <= capacity() - begin_ - size_);
+    size_ += static_cast<std::uint32_t>(count);
+  }
 
  private:
   friend class ChunkPool;
+  void give_back();
+
   char* data_ = nullptr;
   std::uint32_t begin_ = 0;
   std::uint32_t size_ = 0;
@@ -96,6 +127,10 @@ class ChunkPool {
   void wait(ChunkWaiter& waiter, Work work = Work::under_way) {
     (work == Work::fresh ? fresh_waiters_ : waiters_).push_back(waiter);
   }
+  /// Gives back to the system what was not needed since the last call, but for some. Returns
+  /// whether there is more that may be given back later.
+  bool trim();
+
   /// Wakes the next waiter if there is memory for it. For a waiter that was woken and takes none.
   void offer();
 
@@ -106,14 +141,12 @@ class ChunkPool {
   void give_back(char* data, std::size_t size_class);
   char* take_memory(std::size_t size_class);
   void keep_memory(char* data, std::size_t size_class);
+  void free_kept(std::size_t size_class, std::size_t count);
 
-  struct FreeChunk {
-    FreeChunk* next;
-  };
   std::size_t budget_;
   std::size_t used_ = 0;  // in chunks that somebody holds
   std::size_t kept_ = 0;  // in the free lists
-  std::array<FreeChunk*, kClasses> free_{};
+  std::array<FreeList, kClasses> free_;
   List<ChunkWaiter> waiters_;
   List<ChunkWaiter> fresh_waiters_;
 };

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/loop.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "async/frame_pool.h"
 
 namespace weir::io {
 
@@ -19,14 +22,26 @@ void Loop::attach(std::unique_ptr<Io> io) {
 WallTime Loop::wall_time() { return io_->wall_time(); }
 
 void Loop::turn(Instant limit) {
-  queue.run(kRunMax);
+  if (queue.run(kRunMax) > 0) may_trim_ = true;
   timers_->advance(now_);
   if (has_posted_.load(std::memory_order_acquire)) run_posted();
   if (end_of_turn != nullptr) end_of_turn(end_of_turn_context);
+  if (now_ >= trim_at_) trim();
   Instant until = now_;
-  if (queue.empty() && !stopping_) until = std::min(limit, timers_->next());
+  if (queue.empty() && !stopping_) {
+    until = std::min(limit, timers_->next());
+    if (may_trim_) until = std::min(until, trim_at_);
+  }
   io_->wait(until);
   now_ = io_->now();
+}
+
+// Memory that a burst has left goes back to the system, also when nothing else happens any more.
+void Loop::trim() {
+  const bool more_frames = pool_trim();
+  const bool more_chunks = chunks.trim();
+  may_trim_ = more_frames || more_chunks;
+  trim_at_ = now_ + Millis(kTrimMillis);
 }
 
 void Loop::run() {

@@ -55,10 +55,13 @@ class Loop {
 
  private:
   void run_posted();
+  void trim();
 
   std::unique_ptr<Io> io_;
   std::unique_ptr<TimerWheel> timers_;
   Instant now_{};
+  Instant trim_at_{};
+  bool may_trim_ = false;  // something may be kept that can go
   bool stopping_ = false;
   std::mutex posted_mutex_;
   std::vector<Message> posted_;

@@ -46,20 +46,22 @@ class Stream {
     return Awaiter(*this, window, stall);
   }
 
+  struct Send : SendOp {
+    Stream& stream;
+    Millis stall;
+    Send(Stream& s, const std::array<Bytes, 4>& all, Millis t, More m = More::no)
+        : stream(s), stall(t) {
+      pieces = all;
+      more = m;
+    }
+    bool await_ready() { return stream.start_send(*this, stall); }
+    void await_suspend(std::coroutine_handle<> handle) { waiter = handle; }
+    Result<void> await_resume() { return result; }
+  };
   /// `co_await stream.send({a, b}, stall)`: all of the pieces, or an error.
-  auto send(std::array<Bytes, 4> pieces, Millis stall, SendOp::More more = SendOp::More::no) {
-    struct Awaiter : SendOp {
-      Stream& stream;
-      Millis stall;
-      Awaiter(Stream& s, const std::array<Bytes, 4>& p, Millis t, More m) : stream(s), stall(t) {
-        pieces = p;
-        more = m;
-      }
-      bool await_ready() { return stream.start_send(*this, stall); }
-      void await_suspend(std::coroutine_handle<> handle) { waiter = handle; }
-      Result<void> await_resume() { return result; }
-    };
-    return Awaiter(*this, pieces, stall, more);
+  Send send(const std::array<Bytes, 4>& pieces, Millis stall,
+            SendOp::More more = SendOp::More::no) {
+    return {*this, pieces, stall, more};
   }
 
  protected:

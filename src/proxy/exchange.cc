@@ -52,7 +52,7 @@ Task<> Exchange::forward() {
   for (;;) {
     Result<void> answered = co_await attempt();
     if (answered) break;
-    co_await finish_upload(Upload::cancel);
+    if (!upload_done_) co_await finish_upload(Upload::cancel);
     const Error error = aborted_.where != nullptr ? aborted_ : answered.error();
     if (error.code == Code::timed_out && server_stall() > Micros(0)) {
       route_->upstream->vanished(*endpoint_);
@@ -81,19 +81,21 @@ Task<Result<void>> Exchange::attempt() {
                    "pick");
   }
   const Instant begun = context_.loop.now();
-  Result<UpstreamLease> lease =
-      co_await UpstreamLease::acquire(upstream, endpoint_, connecting_, fresh_);
-  if (aborted_.where != nullptr) co_return fail(aborted_);
-  if (!lease) {
-    // Descriptors that are wanting here say nothing about the server.
-    if (lease.error().code != Code::no_descriptors) upstream.failed(*endpoint_, lease.error());
-    if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
-    fresh_ = false;
-    lease_fault_ = LeaseFault::connect;
-    co_return fail(connect_cause(lease.error()));
+  if (!fresh_) lease_ = UpstreamLease::of_idle(upstream, *endpoint_);
+  if (!lease_) {
+    Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_);
+    if (socket) lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket);
+    if (aborted_.where != nullptr) co_return fail(aborted_);
+    if (!socket) {
+      // Descriptors that are wanting here say nothing about the server.
+      if (socket.error().code != Code::no_descriptors) upstream.failed(*endpoint_, socket.error());
+      if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
+      fresh_ = false;
+      lease_fault_ = LeaseFault::connect;
+      co_return fail(connect_cause(socket.error()));
+    }
+    connect_ = context_.loop.now() - begun;
   }
-  lease_ = std::move(*lease);
-  if (!lease_->reused()) connect_ = context_.loop.now() - begun;
   co_await send_request();
   Result<void> head = co_await read_response_head();
   co_return head;
@@ -219,13 +221,13 @@ Task<> Exchange::respond_from_upstream() {
                                                                 : client_fault(pumped.error);
     cause_ = error.cause;
     responder_.abort(error);
-    co_await finish_upload(Upload::cancel);
+    if (!upload_done_) co_await finish_upload(Upload::cancel);
     lease_.release(false);
     co_return;
   }
   // The response may be complete before the request is. A server that keeps the connection may
   // still want the rest; one that closes it, or has refused, does not. RFC 9110 section 10.1.1.
-  co_await finish_upload(keep_alive && !unwanted ? Upload::wait : Upload::cancel);
+  if (early) co_await finish_upload(keep_alive && !unwanted ? Upload::wait : Upload::cancel);
   lease_.release(keep_alive && !early && upload_result_.failed == Pumped::Side::none);
 }
 
@@ -273,12 +275,12 @@ void Exchange::end_tunnel(Error error) {
 }
 
 Task<> Exchange::finish_upload(Upload how) {
-  if (!upload_done_ && how == Upload::cancel) {
+  if (how == Upload::cancel) {
     const Error why{Code::cancelled, Cause::none, 0, "upload"};
     responder_.cancel_body(why);
     lease_->cancel(why);
   }
-  if (!upload_done_) co_await uploads_.join();
+  co_await uploads_.join();
 }
 
 Task<> Exchange::respond_fixed(int status, std::string_view content_type, std::string_view body) {

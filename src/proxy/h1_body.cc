@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace weir::proxy {
 
@@ -186,15 +187,33 @@ void H1BodyWriter::begin_tunnel(Activity& activity, Millis idle) {
   activity_ = &activity;
 }
 
-Task<Result<void>> H1BodyWriter::send(Bytes line, Bytes bytes, Bytes end) {
-  const std::array<Bytes, 4> pieces = {head_, line, bytes, end};
-  Result<void> sent = co_await stream_.send(pieces, stall_);
-  head_.clear();
-  if (sent) {
-    sent_ += bytes.size();
-    if (activity_ != nullptr) activity_->moved = stream_.loop().now();
+std::string& H1BodyWriter::new_head() {
+  WEIR_ASSERT(head_.empty());
+  return head_ = texts_.take();
+}
+
+void H1BodyWriter::drop_head() {
+  if (!head_.empty()) texts_.give(std::exchange(head_, {}));
+}
+
+// Sends the head, if it has not left yet, and the pieces.
+struct H1BodyWriter::Sending : io::Stream::Send {
+  H1BodyWriter& writer;
+  std::size_t payload;
+  Sending(H1BodyWriter& w, Bytes line, Bytes bytes, Bytes end)
+      : Send(w.stream_, {w.head_, line, bytes, end}, w.stall_), writer(w), payload(bytes.size()) {}
+  Result<void> await_resume() {
+    writer.drop_head();
+    if (result) {
+      writer.sent_ += payload;
+      if (writer.activity_ != nullptr) writer.activity_->moved = stream.loop().now();
+    }
+    return result;
   }
-  co_return sent;
+};
+
+H1BodyWriter::Sending H1BodyWriter::send(Bytes line, Bytes bytes, Bytes end) {
+  return {*this, line, bytes, end};
 }
 
 Task<Result<void>> H1BodyWriter::write(Bytes bytes) {

@@ -10,6 +10,7 @@
 #include "http/chunked.h"
 #include "http/encode.h"
 #include "proxy/body.h"
+#include "proxy/context.h"
 #include "proxy/input.h"
 
 namespace weir::proxy {
@@ -90,10 +91,13 @@ class H1BodyReader final : public BodyReader {
 
 class H1BodyWriter final : public BodyWriter {
  public:
-  explicit H1BodyWriter(io::Stream& stream, io::TcpStream* plain, std::string& head)
-      : stream_(stream), plain_(plain), head_(head) {}
+  H1BodyWriter(io::Stream& stream, io::TcpStream* plain, TextPool& texts)
+      : stream_(stream), plain_(plain), texts_(texts) {}
+  ~H1BodyWriter() override { drop_head(); }
 
-  /// Begins a message whose encoded head is in `head`; it leaves with the first bytes of the body.
+  /// Where the head of the next message is encoded to, before begin(): an empty string with room.
+  std::string& new_head();
+  /// Begins a message whose head was encoded; it leaves with the first bytes of the body.
   void begin(const http::BodyLength& length, Millis stall);
   void begin_tunnel(Activity& activity, Millis idle);
   /// Behind begin(): what the head says of trailers. Its edits live as long as the exchange.
@@ -110,11 +114,14 @@ class H1BodyWriter final : public BodyWriter {
   [[nodiscard]] Millis stall() const override { return stall_; }
 
  private:
-  Task<Result<void>> send(Bytes line, Bytes bytes, Bytes end);
+  struct Sending;
+  Sending send(Bytes line, Bytes bytes, Bytes end);
+  void drop_head();
 
   io::Stream& stream_;
   io::TcpStream* plain_;
-  std::string& head_;
+  TextPool& texts_;
+  std::string head_;  // with room only while there is a head: many connections wait at once
   http::BodyLength::Kind kind_ = http::BodyLength::Kind::none;
   bool complete_ = true;
   std::uint64_t remaining_ = 0;

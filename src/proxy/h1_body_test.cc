@@ -245,7 +245,7 @@ class BodyWriterTest : public ::testing::Test {
  protected:
   std::string write(const BodyLength& length, std::vector<std::string> pieces, std::string last,
                     const http::FieldList* trailers = nullptr) {
-    head = "HEAD\r\n\r\n";
+    writer.new_head() = "HEAD\r\n\r\n";
     writer.begin(length, kPatience);
     EXPECT_FALSE(writer.complete());
     Heard heard;
@@ -259,10 +259,10 @@ class BodyWriterTest : public ::testing::Test {
     EXPECT_TRUE(world.run([&] { return heard.done; }));
     return heard.text;
   }
-  std::string head;
+  TextPool texts;
   TestWorld world{Net::sim};
   TestWorld::Pair pair{world.pair()};
-  H1BodyWriter writer{*pair.near, pair.near.get(), head};
+  H1BodyWriter writer{*pair.near, pair.near.get(), texts};
 };
 
 TEST_F(BodyWriterTest, Known) {
@@ -296,7 +296,6 @@ TEST_F(BodyWriterTest, WithoutABodyNothingOfItIsSent) {
 }
 
 TEST_F(BodyWriterTest, APeerThatDoesNotReadIsAStall) {
-  head.clear();
   writer.begin(BodyLength::until_close(), Millis(500));
   Wrote wrote;
   std::vector<std::string> pieces = {std::string(1_MiB, 'x')};

@@ -10,13 +10,11 @@ H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::S
       endpoint_(std::move(endpoint)),
       stream_(upstream.context().loop, socket),
       input_(stream_),
-      head_text_(upstream.context().texts.take()),
       reader_(input_, &stream_, kUpstreamBody),
-      writer_(stream_, &stream_, head_text_),
+      writer_(stream_, &stream_, upstream.context().texts),
       created_(upstream.context().loop.now()) {}
 
 H1Client::~H1Client() {
-  upstream_.context().texts.give(std::move(head_text_));
   // Of an HTTP message the framing tells that it is cut; of a tunnel only a reset does.
   // A server that was offered one may have begun it without our having seen its answer.
   // What it does not take would stay in the kernel long after an orderly close.
@@ -28,22 +26,17 @@ void H1Client::begin_exchange() {
   ++requests_;
   head_started_ = false;
   sent_ = false;
-  WEIR_ASSERT(head_text_.empty());
 }
 
 void H1Client::start(const http::RequestHead& head, std::string_view target,
                      std::span<const http::HeadEdit> edits, bool upgrade) {
-  // Given back while the connection was idle; an empty string has room for a few bytes of its own.
-  if (head_text_.capacity() == std::string().capacity()) {
-    head_text_ = upstream_.context().texts.take();
-  }
   http::Framing framing;
   framing.body = head.body;
   if (upgrade) framing.upgrade = head.upgrade;
   offered_ = !framing.upgrade.empty();
   last_ = !head.body.empty() && http::content_is_unusual(head.method);
   framing.keep_alive = !last_;
-  http::encode_request(head_text_, head, target, edits, framing);
+  http::encode_request(writer_.new_head(), head, target, edits, framing);
   writer_.begin(head.body, upstream_.timeouts().upstream_write);
   if (head.body.kind == http::BodyLength::Kind::chunked) {
     writer_.rule_trailers(http::trailer_rules(head.fields, edits));
@@ -123,7 +116,6 @@ std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endp
     upstream.counts().idle.sub();
     client.input_.watch(nullptr);
     client.input_.set_deadline(Millis(0));
-    client.begin_exchange();
     return std::unique_ptr<H1Client>(&client);
   }
   return nullptr;
@@ -140,7 +132,6 @@ void H1Client::give_back(std::unique_ptr<H1Client> client, bool response_keep_al
                      !client->input_.arrived() && client->fit(now);
   if (!clean || endpoint.idle_count >= upstream.settings().idle_max) return;
   H1Client& kept = *client.release();
-  upstream.context().texts.give(std::exchange(kept.head_text_, std::string()));
   kept.idle_since_ = now;
   endpoint.idle.push_front(kept);
   ++endpoint.idle_count;
@@ -165,23 +156,23 @@ UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
   return *this;
 }
 
-Task<Result<UpstreamLease>> UpstreamLease::acquire(Upstream& upstream,
-                                                   std::shared_ptr<Endpoint> endpoint,
-                                                   io::ConnectHandle& connecting, bool fresh) {
-  UpstreamLease lease;
-  if (!fresh) lease.client_ = H1Client::take_idle(upstream, *endpoint);
-  if (lease.client_ != nullptr) {
-    upstream.counts().reuses.add();
-  } else {
-    Result<io::Socket*> socket = co_await upstream.connect(*endpoint, connecting);
-    if (!socket) co_return fail(socket.error());
-    upstream.counts().connects.add();
-    lease.client_.reset(new H1Client(upstream, endpoint, *socket));
-    lease.client_->begin_exchange();
-  }
-  ++endpoint->active;
-  upstream.counts().active.add();
-  co_return lease;
+UpstreamLease UpstreamLease::of_idle(Upstream& upstream, Endpoint& endpoint) {
+  UpstreamLease lease(H1Client::take_idle(upstream, endpoint));
+  if (lease) upstream.counts().reuses.add();
+  return lease;
+}
+
+UpstreamLease UpstreamLease::of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                                    io::Socket* socket) {
+  upstream.counts().connects.add();
+  return UpstreamLease(std::make_unique<H1Client>(upstream, endpoint, socket));
+}
+
+UpstreamLease::UpstreamLease(std::unique_ptr<H1Client> client) : client_(std::move(client)) {
+  if (client_ == nullptr) return;
+  client_->begin_exchange();
+  ++client_->endpoint().active;
+  client_->upstream().counts().active.add();
 }
 
 void UpstreamLease::release(bool reusable) {

@@ -77,7 +77,6 @@ class H1Client final : public ListNode<H1Client>,
   std::shared_ptr<Endpoint> endpoint_;
   io::TcpStream stream_;
   Input input_;
-  std::string head_text_;
   H1BodyReader reader_;
   H1BodyWriter writer_;
   Instant created_;
@@ -100,10 +99,11 @@ class UpstreamLease {
   UpstreamLease& operator=(UpstreamLease&& other) noexcept;
   ~UpstreamLease() { release(false); }
 
-  /// Takes an idle connection, or makes one.
-  /// `connecting`: ends the connect if it takes too long for the exchange.
-  static Task<Result<UpstreamLease>> acquire(Upstream& upstream, std::shared_ptr<Endpoint> endpoint,
-                                             io::ConnectHandle& connecting, bool fresh);
+  /// Takes an idle connection; empty if there is none.
+  static UpstreamLease of_idle(Upstream& upstream, Endpoint& endpoint);
+  /// Takes over a socket that was connected to the endpoint.
+  static UpstreamLease of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                              io::Socket* socket);
 
   /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps
   /// the connection.
@@ -114,6 +114,7 @@ class UpstreamLease {
   H1Client& operator*() { return *client_; }
 
  private:
+  explicit UpstreamLease(std::unique_ptr<H1Client> client);
   std::unique_ptr<H1Client> client_;
 };
 

@@ -304,12 +304,9 @@ void H1Server::drain() {
 
 H1Request::H1Request(io::TcpStream& stream, Input& input, Context& context)
     : reader(input, &stream, kClientBody),
-      writer(stream, &stream, head_text_),
+      writer(stream, &stream, context.texts),
       stream_(stream),
-      context_(context),
-      head_text_(context.texts.take()) {}
-
-H1Request::~H1Request() { context_.texts.give(std::move(head_text_)); }
+      context_(context) {}
 
 Task<Result<void>> H1Request::inform(const http::ResponseHead& response) {
   WEIR_ASSERT(!started_);
@@ -356,8 +353,7 @@ void H1Request::start(const http::ResponseHead& response, std::span<const http::
   framing.keep_alive = keep_alive_;
   framing.keep_content_length = length.kind == Kind::none;
   if (response.fields.find(http::FieldId::date) == nullptr) framing.date = context_.date();
-  WEIR_ASSERT(head_text_.empty());
-  http::encode_response(head_text_, response, edits, framing);
+  http::encode_response(writer.new_head(), response, edits, framing);
   writer.begin(framing.body, context_.snapshot->config().timeouts.client_write);
   if (framing.body.kind == Kind::chunked) {
     writer.rule_trailers(http::trailer_rules(response.fields, edits));
@@ -373,7 +369,7 @@ void H1Request::start_tunnel(const http::ResponseHead& response,
   until_close_ = true;
   http::Framing framing;
   framing.upgrade = response.upgrade;
-  http::encode_response(head_text_, response, edits, framing);
+  http::encode_response(writer.new_head(), response, edits, framing);
   writer.begin_tunnel(activity, idle);
   reader.begin_tunnel(activity, idle);
 }

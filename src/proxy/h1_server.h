@@ -26,7 +26,6 @@ class Handler {
 class H1Request final : public Responder, public Pooled {
  public:
   H1Request(io::TcpStream& stream, Input& input, Context& context);
-  ~H1Request() override;
 
   // Responder
   Task<Result<void>> inform(const http::ResponseHead& head) override;
@@ -67,7 +66,6 @@ class H1Request final : public Responder, public Pooled {
 
   io::TcpStream& stream_;
   Context& context_;
-  std::string head_text_;
   bool started_ = false;
   bool keep_alive_ = true;
   bool broken_ = false;

@@ -38,7 +38,7 @@ class PumpTest : public ::testing::Test {
   void start(const BodyLength& from, const BodyLength& to, io::PipePool* through = nullptr,
              Millis stall = kPatience) {
     reader.begin(from, http::HeadLimits{}, stall);
-    head = "HEAD;";
+    writer.new_head() = "HEAD;";
     writer.begin(to, stall);
     world.scope.spawn(pump_to, &reader, &writer, &world.loop, through, &out);
   }
@@ -61,9 +61,9 @@ class PumpTest : public ::testing::Test {
   TestWorld::Pair sender{world.pair()};
   TestWorld::Pair sink{world.pair()};
   Input input{*sender.near};
-  std::string head;
+  TextPool texts;
   H1BodyReader reader{input, sender.near.get(), kUpstreamBody};
-  H1BodyWriter writer{*sink.near, sink.near.get(), head};
+  H1BodyWriter writer{*sink.near, sink.near.get(), texts};
   io::PipePool pipes;
   Outcome out;
   Heard heard;
@@ -88,8 +88,7 @@ TEST_F(PumpTest, EveryFramingToEveryOther) {
       TestWorld::Pair into = world.pair();
       Input bytes(*from.near);
       H1BodyReader in(bytes, nullptr, kUpstreamBody);
-      std::string no_head;
-      H1BodyWriter on(*into.near, nullptr, no_head);
+      H1BodyWriter on(*into.near, nullptr, texts);
       in.begin(source.length, http::HeadLimits{}, kPatience);
       on.begin(to, kPatience);
       Outcome result;

@@ -19,11 +19,11 @@ constexpr BodyCauses kFromServer = {Cause::tunnel_idle_timeout, Cause::upstream_
 
 }  // namespace
 
-TcpSession::End::End(io::Loop& loop, io::Socket* socket, const BodyCauses& causes)
-    : stream(loop, socket),
+TcpSession::End::End(Context& context, io::Socket* socket, const BodyCauses& causes)
+    : stream(context.loop, socket),
       input(stream),
       reader(input, &stream, causes),
-      writer(stream, &stream, no_head) {}
+      writer(stream, &stream, context.texts) {}
 
 TcpSession::TcpSession(Context& context, io::Socket* socket, const io::Peer& peer,
                        std::shared_ptr<Upstream> upstream)
@@ -32,7 +32,7 @@ TcpSession::TcpSession(Context& context, io::Socket* socket, const io::Peer& pee
       upstream_(std::move(upstream)),
       peer_(peer),
       peer_text_(peer.text()),
-      client_(context.loop, socket, kFromClient),
+      client_(context, socket, kFromClient),
       uploads_(context.loop.queue),
       started_(context.loop.now()),
       started_wall_(context.loop.wall_time()) {
@@ -55,7 +55,7 @@ Task<> TcpSession::serve() {
     client_.stream.close(io::Stream::Close::reset);
     co_return;
   }
-  server_.reset(new End(context_.loop, *socket, kFromServer));
+  server_.reset(new End(context_, *socket, kFromServer));
   ++endpoint_->active;
   upstream_->counts().active.add();
   const Millis idle = snapshot_->config().timeouts.tunnel_idle;

@@ -31,10 +31,9 @@ class TcpSession final : public Connection {
  private:
   /// One end: a stream with a reader and a writer of its raw bytes.
   struct End {
-    End(io::Loop& loop, io::Socket* socket, const BodyCauses& causes);
+    End(Context& context, io::Socket* socket, const BodyCauses& causes);
     io::TcpStream stream;
     Input input;
-    std::string no_head;
     H1BodyReader reader;
     H1BodyWriter writer;
   };

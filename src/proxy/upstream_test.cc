@@ -232,13 +232,15 @@ class PoolTest : public UpstreamTest {
   }
   static Task<> lease(PoolTest* self, std::shared_ptr<Endpoint> from, UpstreamLease* out,
                       Result<void>* outcome) {
-    io::ConnectHandle connecting;
-    Result<UpstreamLease> got =
-        co_await UpstreamLease::acquire(self->upstream, from, connecting, false);
-    if (got) {
-      *out = std::move(*got);
-    } else {
-      *outcome = fail(got.error());
+    *out = UpstreamLease::of_idle(self->upstream, *from);
+    if (!*out) {
+      io::ConnectHandle connecting;
+      const Result<io::Socket*> socket = co_await self->upstream.connect(*from, connecting);
+      if (socket) {
+        *out = UpstreamLease::of_new(self->upstream, from, *socket);
+      } else {
+        *outcome = fail(socket.error());
+      }
     }
     self->finished = true;
   }

@@ -236,7 +236,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, Counts, ::testing::ValuesIn(backends()), [](c
 
 constexpr int kRounds = 20;
 // Coroutine frames, the request and the arena's blocks. Fewer is better, and more needs a reason.
-constexpr std::uint64_t kFramesPerRequest = 22;
+constexpr std::uint64_t kFramesPerRequest = 18;
 // With the allocator's own overhead. nginx's 528 bytes are the goal; this keeps it from growing.
 constexpr long kIdleBytesMax = 1300;
 
