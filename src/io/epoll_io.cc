@@ -93,6 +93,7 @@ class EpollIo final : public Io {
   static void run_write(Runnable& op);
   static void run_finish(Runnable& op) { static_cast<Op&>(op).finish(); }
   void on_event(std::uint32_t events, EpollSocket& socket);
+  void prefetch(int count);
   void stop_waiting_for_memory(EpollSocket& socket);
   void leave_line(EpollSocket& socket, RecvOp& op);
   void free_closed() {
@@ -382,6 +383,23 @@ void EpollIo::on_event(std::uint32_t events, EpollSocket& socket) {
   }
 }
 
+// With many connections none of what an event leads to is in the cache any more. Asked for ahead, it
+// comes while other events are dealt with.
+void EpollIo::prefetch(int count) {
+  if (count < 4) return;
+  const std::span<const epoll_event> events(events_.data(), static_cast<std::size_t>(count));
+  for (const epoll_event& event : events) {
+    __builtin_prefetch(event.data.ptr);
+    __builtin_prefetch(static_cast<const char*>(event.data.ptr) + 64);
+  }
+  for (const epoll_event& event : events) {
+    const auto* socket = static_cast<const EpollSocket*>(event.data.ptr);
+    if (socket == nullptr || socket->reading == nullptr) continue;
+    const char* p = reinterpret_cast<const char*>(socket->reading);
+    for (int i = -2; i < 8; ++i) __builtin_prefetch(p + i * 64, 1);
+  }
+}
+
 void EpollIo::wait(Instant until) {
   free_closed();
   int timeout_ms = -1;
@@ -393,6 +411,7 @@ void EpollIo::wait(Instant until) {
             : static_cast<int>(std::min<std::int64_t>((left.count() + 999) / 1000, 3'600'000));
   }
   const int count = epoll_wait(epoll_, events_.data(), kEventsPerWait, timeout_ms);
+  prefetch(count);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events_[static_cast<std::size_t>(i)];
     if (event.data.ptr == nullptr) {

@@ -178,6 +178,7 @@ void H1BodyWriter::begin(const http::BodyLength& length, Millis stall) {
   sent_ = 0;
   stall_ = stall;
   complete_ = false;
+  ends_ = kind_ == Kind::until_close;
   activity_ = nullptr;
   trailer_rules_ = {};
 }
@@ -200,8 +201,8 @@ void H1BodyWriter::drop_head() {
 struct H1BodyWriter::Sending : io::Stream::Send {
   H1BodyWriter& writer;
   std::size_t payload;
-  Sending(H1BodyWriter& w, Bytes line, Bytes bytes, Bytes end)
-      : Send(w.stream_, {w.head_, line, bytes, end}, w.stall_), writer(w), payload(bytes.size()) {}
+  Sending(H1BodyWriter& w, const std::array<Bytes, 4>& all, More m)
+      : Send(w.stream_, all, w.stall_, m), writer(w), payload(all[2].size()) {}
   Result<void> await_resume() {
     writer.drop_head();
     if (result) {
@@ -212,8 +213,8 @@ struct H1BodyWriter::Sending : io::Stream::Send {
   }
 };
 
-H1BodyWriter::Sending H1BodyWriter::send(Bytes line, Bytes bytes, Bytes end) {
-  return {*this, line, bytes, end};
+H1BodyWriter::Sending H1BodyWriter::send(Bytes line, Bytes bytes, Bytes end, io::SendOp::More more) {
+  return {*this, {head_, line, bytes, end}, more};
 }
 
 Task<Result<void>> H1BodyWriter::write(Bytes bytes) {
@@ -254,12 +255,13 @@ Task<Result<void>> H1BodyWriter::finish(Bytes bytes, const http::FieldList* trai
     bytes = {};
   }
   if (!head_.empty() || !bytes.empty() || !end.empty()) {
-    Result<void> sent = co_await send(line, bytes, end);
+    const auto more = ends_ ? io::SendOp::More::yes : io::SendOp::More::no;
+    Result<void> sent = co_await send(line, bytes, end, more);
     if (!sent) co_return sent;
   }
   complete_ = true;
   // Now, not with the connection: what the peer still sends may take its time.
-  if (kind_ == Kind::until_close) stream_.shutdown_write();
+  if (ends_) stream_.shutdown_write();
   co_return Result<void>{};
 }
 

@@ -100,6 +100,9 @@ class H1BodyWriter final : public BodyWriter {
   /// Begins a message whose head was encoded; it leaves with the first bytes of the body.
   void begin(const http::BodyLength& length, Millis stall);
   void begin_tunnel(Activity& activity, Millis idle);
+  /// Behind begin(): our direction of the connection ends with the message, and its end (FIN) leaves
+  /// with the last bytes: a packet of its own for it would cost both sides half as much again.
+  void end_with_message() { ends_ = true; }
   /// Behind begin(): what the head says of trailers. Its edits live as long as the exchange.
   void rule_trailers(http::TrailerRules rules) { trailer_rules_ = std::move(rules); }
 
@@ -115,7 +118,7 @@ class H1BodyWriter final : public BodyWriter {
 
  private:
   struct Sending;
-  Sending send(Bytes line, Bytes bytes, Bytes end);
+  Sending send(Bytes line, Bytes bytes, Bytes end, io::SendOp::More more = io::SendOp::More::no);
   void drop_head();
 
   io::Stream& stream_;
@@ -124,6 +127,7 @@ class H1BodyWriter final : public BodyWriter {
   std::string head_;  // with room only while there is a head: many connections wait at once
   http::BodyLength::Kind kind_ = http::BodyLength::Kind::none;
   bool complete_ = true;
+  bool ends_ = false;
   std::uint64_t remaining_ = 0;
   std::uint64_t sent_ = 0;
   Millis stall_{0};

@@ -42,6 +42,8 @@ class H1Request final : public Responder, public Pooled {
   // BodyWriter
   Task<Result<void>> write(Bytes bytes) override { return writer.write(bytes); }
   Task<Result<void>> finish(Bytes bytes, const http::FieldList* trailers) override {
+    // While the client still sends it is read on, for the response's sake: H1Server::linger.
+    if (!keep_alive_ && reader.complete()) writer.end_with_message();
     return writer.finish(bytes, trailers);
   }
   Task<Result<void>> flush() override { return writer.flush(); }
