@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -90,6 +91,27 @@ inline const char* find_field_stop(const char* p, const char* end) {
 #endif
   while (p != end && is(*p, kFieldByte)) ++p;
   return p;
+}
+
+/// Whether the bytes of a word are neither control bytes (HTAB is one here) nor DEL.
+constexpr bool no_controls(std::uint64_t bytes) {
+  constexpr std::uint64_t kEach = 0x0101010101010101;
+  constexpr std::uint64_t kHigh = 0x80 * kEach;
+  const std::uint64_t del = bytes ^ (0x7f * kEach);
+  return (((bytes - 0x20 * kEach) & ~bytes) & kHigh) == 0 && (((del - kEach) & ~del) & kHigh) == 0;
+}
+
+/// Whether all bytes can stand in a field value; false as well for some that have an HTAB.
+inline bool all_field_bytes(std::string_view s) {
+  const char* p = s.data();
+  std::uint64_t word = 0;
+  if (s.size() < sizeof word) return all_of_class(s, kFieldByte);
+  for (; s.size() - static_cast<std::size_t>(p - s.data()) > sizeof word; p += sizeof word) {
+    std::memcpy(&word, p, sizeof word);
+    if (!no_controls(word)) return false;
+  }
+  std::memcpy(&word, s.data() + s.size() - sizeof word, sizeof word);  // may overlap the one before
+  return no_controls(word);
 }
 
 /// The first byte of [p, end) that is not of kToken; `end` if there is none. Names are mostly

@@ -6,7 +6,6 @@
 
 #include "base/assert.h"
 #include "http/chars.h"
-#include "http/h1_lines.h"
 #include "http/h1_parse.h"
 
 namespace weir::http {
@@ -27,6 +26,7 @@ class Writer {
   }
   /// A value that did not come from a parser. RFC 9110 section 5.5: CR, LF and NUL become SP.
   void foreign_field(std::string_view name, std::string_view value) {
+    if (all_field_bytes(value)) return field(name, value);
     text(name);
     text(": ");
     while (!value.empty()) {
@@ -122,6 +122,7 @@ bool is_double(const Field& field, std::span<const HeadEdit> edits) {
 
 /// Does Connection name anything but its well-known options, which are dropped anyhow?
 bool names_other_fields(const FieldList& fields) {
+  if (!fields.has(FieldId::connection)) return false;
   bool found = false;
   for (const Field& field : fields) {
     if (field.id != FieldId::connection) continue;

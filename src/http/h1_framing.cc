@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/h1_framing.h"
 
+#include <algorithm>
+
 #include "http/chars.h"
 #include "http/h1_parse.h"
 
@@ -9,6 +11,11 @@ namespace {
 
 /// RFC 9112 section 6.3 item 5: repeated values are one value only when all are the same.
 std::optional<std::uint64_t> content_length(const FieldList& fields, const Field& first) {
+  const auto also = [&](const Field& field) {
+    return field.id == FieldId::content_length && &field != &first;
+  };
+  const bool repeated = std::ranges::any_of(fields, also);
+  if (!repeated && all_of_class(first.value, kDigit)) return parse_u64(first.value);
   const std::string_view digits = first.value.substr(0, first.value.find_first_of(", \t"));
   if (!all_of_class(digits, kDigit)) return std::nullopt;
   const std::optional<std::uint64_t> bytes = parse_u64(digits);
@@ -60,8 +67,8 @@ bool carries_http(std::string_view protocols) {
 
 }  // namespace
 
-Result<FieldLength> field_length(const FieldList& fields, FieldIds ids, Version version) {
-  if (!ids.has(FieldId::content_length) && !ids.has(FieldId::transfer_encoding)) {
+Result<FieldLength> field_length(const FieldList& fields, Version version) {
+  if (!fields.has(FieldId::content_length) && !fields.has(FieldId::transfer_encoding)) {
     return FieldLength{};
   }
   const Field* length = fields.find(FieldId::content_length);
@@ -76,9 +83,9 @@ Result<FieldLength> field_length(const FieldList& fields, FieldIds ids, Version 
   return FieldLength{FieldLength::Kind::known, *bytes};
 }
 
-ConnectionOptions connection_options(const FieldList& fields, FieldIds ids) {
+ConnectionOptions connection_options(const FieldList& fields) {
   ConnectionOptions options;
-  if (!ids.has(FieldId::connection)) return options;
+  if (!fields.has(FieldId::connection)) return options;
   for (const Field& field : fields) {
     if (field.id != FieldId::connection) continue;
     for_each_element(field.value, [&](std::string_view option) {
@@ -116,6 +123,7 @@ bool upgrade_agreed(std::string_view offered, std::string_view chosen) {
 
 bool connection_lists(const FieldList& fields, std::string_view name) {
   bool listed = false;
+  if (!fields.has(FieldId::connection)) return false;
   for (const Field& field : fields) {
     if (field.id != FieldId::connection) continue;
     for_each_element(field.value,

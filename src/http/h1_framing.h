@@ -19,7 +19,7 @@ struct FieldLength {
 };
 
 /// Errors: Cause::bad_content_length, bad_transfer_encoding, unsupported_coding.
-Result<FieldLength> field_length(const FieldList& fields, FieldIds ids, Version version);
+Result<FieldLength> field_length(const FieldList& fields, Version version);
 
 /// Options of all Connection fields that matter here. RFC 9110 section 7.6.1.
 struct ConnectionOptions {
@@ -32,7 +32,7 @@ struct ConnectionOptions {
     return !close && (version != Version::http10 || keep_alive);
   }
 };
-ConnectionOptions connection_options(const FieldList& fields, FieldIds ids);
+ConnectionOptions connection_options(const FieldList& fields);
 
 /// The value of the one Upgrade field, if it can be honoured: not h2c and others in which HTTP goes
 /// on, which are simply not offered (RFC 9110 section 7.8 lets a server ignore them). Otherwise

@@ -9,6 +9,8 @@
 namespace weir::http {
 namespace {
 
+bool is_ows(char c) { return c == ' ' || c == '\t'; }
+
 enum class Line : std::uint8_t { field, empty, bad, incomplete };
 
 /// Reads the line at `p` and moves `p` behind it when it is a field or empty.
@@ -31,9 +33,12 @@ inline Line read_line(const char*& p, const char* end, Field& field) {
   if (stop + 1 == end) return Line::incomplete;
   if (stop[1] != '\n') return Line::bad;  // RFC 9112 section 2.2: a bare CR
   field.name = {p, static_cast<std::size_t>(colon - p)};
-  const std::string_view all{value, static_cast<std::size_t>(stop - value)};
-  field.value = trim_ows(all);
-  field.whole_line = field.value.size() + 1 == all.size() && *value == ' ';
+  const char* first = value;
+  const char* last = stop;
+  while (first != last && is_ows(*first)) ++first;
+  while (first != last && is_ows(last[-1])) --last;
+  field.value = {first, static_cast<std::size_t>(last - first)};
+  field.whole_line = first == value + 1 && *value == ' ' && last == stop;
   p = stop + 2;
   return Line::field;
 }
@@ -51,7 +56,6 @@ FieldLines read_field_lines(Bytes bytes, std::size_t begin, std::size_t fields_m
   const char* p = bytes.data() + begin;
   const char* const end = bytes.data() + bytes.size();
   std::size_t count = 0;
-  FieldIds ids;
   fields.clear();
   for (;;) {
     Field field;
@@ -59,14 +63,13 @@ FieldLines read_field_lines(Bytes bytes, std::size_t begin, std::size_t fields_m
       case Line::field:
         if (++count > fields_max) break;
         field.id = field_id(field.name);
-        ids.add(field.id);
         fields.push_back(field);
         break;
       case Line::empty:
-        return {Outcome::complete, static_cast<std::size_t>(p - bytes.data()), count, ids};
+        return {Outcome::complete, static_cast<std::size_t>(p - bytes.data()), count};
       case Line::bad:
-        return {line_ends(p, end) ? Outcome::malformed : Outcome::incomplete, 0, count, ids};
-      case Line::incomplete: return {Outcome::incomplete, 0, count, ids};
+        return {line_ends(p, end) ? Outcome::malformed : Outcome::incomplete, 0, count};
+      case Line::incomplete: return {Outcome::incomplete, 0, count};
     }
   }
 }

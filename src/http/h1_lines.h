@@ -9,16 +9,6 @@
 
 namespace weir::http {
 
-/// Which of the known fields a head has: most heads have few, and need no search for the rest.
-class FieldIds {
- public:
-  void add(FieldId id) { bits_ |= std::uint64_t{1} << static_cast<unsigned>(id); }
-  [[nodiscard]] bool has(FieldId id) const { return (bits_ >> static_cast<unsigned>(id) & 1) != 0; }
-
- private:
-  std::uint64_t bits_ = 0;
-};
-
 struct FieldLines {
   enum class Outcome : std::uint8_t {
     complete,    ///< the empty line was read; `end` is behind it
@@ -28,7 +18,6 @@ struct FieldLines {
   Outcome outcome = Outcome::incomplete;
   std::size_t end = 0;
   std::size_t count = 0;  ///< fields read; those beyond `fields_max` are not in the list
-  FieldIds ids = {};
 };
 
 /// Reads field lines of `bytes` from `begin` (the start of a line) up to the empty line. Fills

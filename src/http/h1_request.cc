@@ -173,21 +173,21 @@ BodyLength request_body(const FieldLength& length) {
   WEIR_UNREACHABLE("field length");
 }
 
-Result<void> derive(RequestHead& head, FieldIds ids) {
+Result<void> derive(RequestHead& head) {
   if (const auto host = read_host(head); !host) return fail(host.error());
-  WEIR_TRY(length, field_length(head.fields, ids, head.version));
+  WEIR_TRY(length, field_length(head.fields, head.version));
   head.body = request_body(length);
   head.expect_continue = false;
-  if (ids.has(FieldId::expect)) {
+  if (head.fields.has(FieldId::expect)) {
     if (const auto expect = read_expect(head); !expect) return fail(expect.error());
   }
-  const ConnectionOptions options = connection_options(head.fields, ids);
+  const ConnectionOptions options = connection_options(head.fields);
   head.keep_alive = options.persistent(head.version);
   // A request whose content is doubtful ends its connection to the server, and nothing else.
   const bool doubtful = !head.body.empty() && content_is_unusual(head.method);
   head.upgrade =
       doubtful ? std::string_view{} : upgrade_offered(head.fields, options, head.version);
-  head.te_trailers = ids.has(FieldId::te) && takes_trailers(head.fields);
+  head.te_trailers = head.fields.has(FieldId::te) && takes_trailers(head.fields);
   return {};
 }
 
@@ -226,7 +226,7 @@ Result<std::size_t> parse_request_head(Bytes all, const HeadLimits& limits, std:
     case FieldLines::Outcome::complete: break;
   }
   if (lines.count > limits.head_fields) return fail(Cause::head_too_large, "fields");
-  if (const auto derived = derive(head, lines.ids); !derived) return fail(derived.error());
+  if (const auto derived = derive(head); !derived) return fail(derived.error());
   scanned = lines.end;
   return lines.end;
 }

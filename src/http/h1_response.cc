@@ -18,7 +18,9 @@ std::unexpected<Error> bad(const char* where) { return fail(Cause::upstream_bad_
 Result<std::size_t> read_status_line(Bytes bytes, ResponseHead& head) {
   // One byte class per place: d is a digit, everything else itself.
   constexpr std::string_view kForm = "HTTP/1.d ddd";
-  for (std::size_t i = 0; i < kForm.size(); ++i) {
+  const bool usual = bytes.starts_with("HTTP/1.1 ") && bytes.size() > kForm.size() &&
+                     all_of_class(bytes.substr(9, 3), kDigit);
+  for (std::size_t i = 0; !usual && i < kForm.size(); ++i) {
     if (i == bytes.size()) return kIncomplete;
     const bool fits = kForm[i] == 'd' ? is(bytes[i], kDigit) : bytes[i] == kForm[i];
     if (!fits) return bad("status line");
@@ -62,15 +64,15 @@ bool announces_impossible_body(const ResponseHead& head, const FieldLength& leng
   return length.kind == FieldLength::Kind::chunked || length.bytes > 0;
 }
 
-Result<void> derive(ResponseHead& head, FieldIds ids, Method method) {
-  const Result<FieldLength> length = field_length(head.fields, ids, head.version);
+Result<void> derive(ResponseHead& head, Method method) {
+  const Result<FieldLength> length = field_length(head.fields, head.version);
   if (!length) return bad(length.error().where);
   const bool interim = head.status < 200;
   if (interim && announces_impossible_body(head, *length)) {
     return bad("body of an interim response");
   }
   head.body = response_body(head, *length, method);
-  const ConnectionOptions options = connection_options(head.fields, ids);
+  const ConnectionOptions options = connection_options(head.fields);
   head.keep_alive = options.persistent(head.version) &&
                     head.body.kind != BodyLength::Kind::until_close &&
                     !announces_impossible_body(head, *length);
@@ -110,7 +112,7 @@ Result<std::size_t> parse_response_head(Bytes all, const HeadLimits& limits, Met
     case FieldLines::Outcome::complete: break;
   }
   if (lines.count > limits.head_fields) return fail(Cause::upstream_head_too_large, "fields");
-  if (const auto derived = derive(head, lines.ids, request_method); !derived) {
+  if (const auto derived = derive(head, request_method); !derived) {
     return fail(derived.error());
   }
   scanned = lines.end;

@@ -128,7 +128,7 @@ void FieldList::push_back_on_heap(const Field& field) {
   WEIR_ASSERT(heap_.size() == size_);
 }
 
-const Field* FieldList::find(FieldId id) const {
+const Field* FieldList::search(FieldId id) const {
   for (const Field& field : all()) {
     if (field.id == id) return &field;
   }

@@ -84,6 +84,16 @@ struct Field {
   bool whole_line = false;
 };
 
+/// A set of ids: most heads have few of the known fields, and need no search for the rest.
+class FieldIds {
+ public:
+  void add(FieldId id) { bits_ |= std::uint64_t{1} << static_cast<unsigned>(id); }
+  [[nodiscard]] bool has(FieldId id) const { return (bits_ >> static_cast<unsigned>(id) & 1) != 0; }
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
 /// Fields in order of arrival. Inline for the usual count, on the heap beyond.
 class FieldList {
  public:
@@ -95,9 +105,11 @@ class FieldList {
 
   void clear() {
     size_ = 0;
+    ids_ = {};
     heap_.clear();
   }
   void push_back(const Field& field) {
+    ids_.add(field.id);
     if (size_ >= kInline) return push_back_on_heap(field);
     std::construct_at(inline_fields() + size_++, field);
   }
@@ -107,20 +119,24 @@ class FieldList {
   [[nodiscard]] std::size_t size() const { return size_; }
   auto begin() const { return all().begin(); }
   auto end() const { return all().end(); }
+  /// Whether there is a field of that id.
+  [[nodiscard]] bool has(FieldId id) const { return ids_.has(id); }
   /// The first field of that id; nullptr if there is none.
-  [[nodiscard]] const Field* find(FieldId id) const;
+  [[nodiscard]] const Field* find(FieldId id) const { return has(id) ? search(id) : nullptr; }
   [[nodiscard]] const Field* find(std::string_view name) const;
 
  private:
   void push_back_on_heap(const Field& field);
+  [[nodiscard]] const Field* search(FieldId id) const;
   Field* inline_fields() { return std::launder(reinterpret_cast<Field*>(inline_.data())); }
   [[nodiscard]] const Field* inline_fields() const {
     return std::launder(reinterpret_cast<const Field*>(inline_.data()));
   }
 
-  alignas(Field) std::array<std::byte, kInline * sizeof(Field)> inline_;
-  std::vector<Field> heap_;  // holds all of them once there are more than kInline
   std::size_t size_ = 0;
+  FieldIds ids_;
+  std::vector<Field> heap_;  // holds all of them once there are more than kInline
+  alignas(Field) std::array<std::byte, kInline * sizeof(Field)> inline_;
 };
 
 /// How the end of a message body is known. RFC 9112 section 6.3.

@@ -64,7 +64,7 @@ Task<> Exchange::forward() {
     }
     ++retries_;
   }
-  if (response_.status == 101) {
+  if (response_->status == 101) {
     co_await tunnel();
   } else {
     co_await respond_from_upstream();
@@ -143,12 +143,12 @@ Task<Result<void>> Exchange::read_response_head() {
   for (std::size_t heads = 1;; ++heads) {
     Result<void> read = co_await lease_->read_head(head_.method, response_);
     if (!read) co_return fail(head_fault(read.error()));
-    const int status = response_.status;
+    const int status = response_->status;
     if (first_byte_.count() < 0) first_byte_ = context_.loop.now() - sent_at_;
     if (status >= 200) break;
     if (status == 101) {
       // RFC 9110 section 7.8: to what was offered, and not before the request is complete.
-      if (!http::upgrade_agreed(head_.upgrade, response_.upgrade)) {
+      if (!http::upgrade_agreed(head_.upgrade, response_->upgrade)) {
         co_return fail(Cause::upstream_bad_response, "unasked 101");
       }
       if (!upload_done_) co_return fail(Cause::upstream_bad_response, "early 101");
@@ -156,7 +156,7 @@ Task<Result<void>> Exchange::read_response_head() {
     }
     continued_ = continued_ || status == 100;
     // Perhaps a part of it went: nothing may follow.
-    if (Result<void> told = co_await responder_.inform(response_); !told) {
+    if (Result<void> told = co_await responder_.inform(*response_); !told) {
       lease_fault_ = LeaseFault::server;
       co_return fail(client_fault(told.error()));
     }
@@ -207,12 +207,13 @@ Error Exchange::head_fault(Error error) {
 }
 
 Task<> Exchange::respond_from_upstream() {
-  status_ = response_.status;
-  const bool keep_alive = response_.keep_alive;
+  status_ = response_->status;
+  const bool keep_alive = response_->keep_alive;
   // The server has answered what it had not read. What is still sent it may take for a request.
   const bool early = !upload_done_;
   const bool unwanted = status_ >= 300 || (head_.expect_continue && !continued_);
-  responder_.start(response_, route_->response_edits, response_.body);
+  responder_.start(*response_, route_->response_edits, response_->body);
+  response_.reset();
   lease_->unpin_head();
   const Pumped pumped = co_await pump(lease_->body(), responder_, context_.loop, context_.pipes);
   if (pumped.failed != Pumped::Side::none) {
@@ -237,7 +238,7 @@ Task<> Exchange::tunnel() {
   const Millis idle = snapshot_->config().timeouts.tunnel_idle;
   activity_.moved = context_.loop.now();
   context_.metrics.tunnels_active.add();
-  responder_.start_tunnel(response_, route_->response_edits, activity_, idle);
+  responder_.start_tunnel(*response_, route_->response_edits, activity_, idle);
   lease_->begin_tunnel(activity_, idle);
   Result<void> flushed = co_await responder_.flush();
   if (flushed) {

@@ -102,9 +102,9 @@ class Exchange {
   LeaseFault lease_fault_ = LeaseFault::none;
   io::ConnectHandle connecting_;
   UpstreamLease lease_;
-  std::shared_ptr<Endpoint> endpoint_;  // used last
-  std::shared_ptr<Endpoint> next_;      // to be used by the next attempt
-  http::ResponseHead response_;
+  std::shared_ptr<Endpoint> endpoint_;    // used last
+  std::shared_ptr<Endpoint> next_;        // to be used by the next attempt
+  std::unique_ptr<ServerHead> response_;  // from when it has come until it was passed on
   Scope uploads_;
   Pumped upload_result_;
   bool upload_done_ = true;

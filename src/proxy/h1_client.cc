@@ -49,22 +49,23 @@ void H1Client::request_sent() {
   input_.set_deadline(upstream_.head_timeout());
 }
 
-Task<Result<void>> H1Client::read_head(http::Method method, http::ResponseHead& head) {
+Task<Result<void>> H1Client::read_head(http::Method method, std::unique_ptr<ServerHead>& head) {
   const http::HeadLimits limits = upstream_.head_limits();
   input_.unpin();
   std::size_t scanned = 0;
   for (;;) {
     if (!input_.view().empty()) {
       head_started_ = true;
+      if (head == nullptr) head.reset(new ServerHead);
       const Result<std::size_t> size =
-          http::parse_response_head(input_.view(), limits, method, scanned, head);
+          http::parse_response_head(input_.view(), limits, method, scanned, *head);
       if (!size) co_return fail(size.error());
       if (*size > 0) {
         input_.pin(*size);
-        if (head.status >= 200) offered_ = false;
-        reader_.begin(head.body, limits, upstream_.timeouts().upstream_body);
+        if (head->status >= 200) offered_ = false;
+        reader_.begin(head->body, limits, upstream_.timeouts().upstream_body);
         // With no body to come, the server's end is looked for from now on.
-        if (reader_.complete() && head.status >= 200) input_.arm(kWindowHead);
+        if (reader_.complete() && head->status >= 200) input_.arm(kWindowHead);
         co_return Result<void>{};
       }
     }

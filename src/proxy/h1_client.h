@@ -17,7 +17,9 @@
 
 namespace weir::proxy {
 
-/// Tag of the list of idle connections.
+/// The head of a server's response.
+struct ServerHead : http::ResponseHead, Pooled {};
+
 class H1Client final : public ListNode<H1Client>,
                        public BodyWriter,
                        private Input::Watcher,
@@ -41,8 +43,9 @@ class H1Client final : public ListNode<H1Client>,
   [[nodiscard]] bool request_complete() const { return writer_.complete(); }
 
   /// The next response head, 1xx included. Views stay until unpin_head() or the end of the
-  /// exchange. The time limit runs from when the request is complete (request_sent()).
-  Task<Result<void>> read_head(http::Method method, http::ResponseHead& head);
+  /// exchange. The time limit runs from when the request is complete (request_sent()). `head` is
+  /// made when bytes are there: many exchanges wait at once.
+  Task<Result<void>> read_head(http::Method method, std::unique_ptr<ServerHead>& head);
   void request_sent();
   void unpin_head() { input_.unpin(); }
   [[nodiscard]] bool head_started() const { return head_started_; }
