@@ -162,7 +162,8 @@ void write_edits(Writer& to, std::span<const HeadEdit> edits) {
   for (std::size_t i = 0; i < edits.size(); ++i) {
     const HeadEdit& edit = edits[i];
     if (edit.kind == HeadEdit::Kind::remove || belongs_to_framing(edit.id)) continue;
-    if (edit.name.empty() || !all_of_class(edit.name, kToken)) continue;
+    const bool known = edit.id != FieldId::other;
+    if (!known && (edit.name.empty() || !all_of_class(edit.name, kToken))) continue;
     // A later edit may take this one back.
     if (drops(edits.subspan(i + 1), edit.name, edit.id)) continue;
     to.foreign_field(edit.name, edit.value);

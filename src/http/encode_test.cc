@@ -51,6 +51,20 @@ TEST(EncodeRequest, ParseEncodeParseIsTheSame) {
   }
 }
 
+TEST(EncodeRequest, LinesThatPassStayAsTheyStoodWhateverIsBetweenThem) {
+  const std::vector<HeadEdit> edits = {edit(Kind::remove, "drop"), edit(Kind::set, "set", "new"),
+                                       edit(Kind::set, "odd", "\ta\x01\nb"),
+                                       edit(Kind::set, "a-name-of-some-length", "01234567\x7f")};
+  EXPECT_EQ(
+      passed_on("GET / HTTP/1.1\r\na: 1\r\nB: 2\r\ndrop: x\r\nc:3\r\nd: \t4\r\ne: 5 \r\n"
+                "f:\t6\r\ng: \r\nh:\r\nDrop: y\r\ni: 7\r\nHost: a\r\nset: old\r\nj: 8\r\n\r\n",
+                edits),
+      "GET / HTTP/1.1\r\na: 1\r\nB: 2\r\nc: 3\r\nd: 4\r\ne: 5\r\nf: 6\r\ng: \r\nh: \r\ni: 7\r\n"
+      "Host: a\r\nj: 8\r\nset: new\r\nodd: \ta  b\r\na-name-of-some-length: 01234567 \r\n\r\n");
+  EXPECT_EQ(passed_on("GET http://target/ HTTP/1.1\r\na: 1\r\nHost: field\r\nb: 2\r\n\r\n"),
+            "GET http://target/ HTTP/1.1\r\na: 1\r\nHost: target\r\nb: 2\r\n\r\n");
+}
+
 TEST(EncodeRequest, LeavesOutWhatBelongsToOneConnection) {
   EXPECT_EQ(passed_on("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop, host\r\nx-hop: 1\r\n"
                       "X-Hop2: 2\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: gzip\r\n"

@@ -22,6 +22,48 @@ TEST(FieldIdOf, ComparesWithoutCase) {
   }
 }
 
+TEST(FieldIdOf, EveryByteCounts) {
+  for (const std::string_view known : {"te",
+                                       "via",
+                                       "date",
+                                       "host",
+                                       "cookie",
+                                       "expect",
+                                       "server",
+                                       "referer",
+                                       "trailer",
+                                       "upgrade",
+                                       "location",
+                                       "forwarded",
+                                       "connection",
+                                       "keep-alive",
+                                       "user-agent",
+                                       "content-type",
+                                       "x-request-id",
+                                       "authorization",
+                                       "content-length",
+                                       "http2-settings",
+                                       "accept-encoding",
+                                       "x-forwarded-for",
+                                       "proxy-connection",
+                                       "x-forwarded-host",
+                                       "transfer-encoding",
+                                       "x-forwarded-proto",
+                                       "proxy-authenticate",
+                                       "proxy-authorization"}) {
+    const FieldId id = field_id(known);
+    EXPECT_NE(id, FieldId::other) << known;
+    for (std::size_t at = 0; at < known.size(); ++at) {
+      for (int bit = 0; bit < 8; ++bit) {
+        std::string name(known);
+        name[at] = static_cast<char>(name[at] ^ (1 << bit));
+        const bool same = bit == 5 && known[at] >= 'a';  // the other case of a letter
+        EXPECT_EQ(field_id(name) == id, same) << name;
+      }
+    }
+  }
+}
+
 TEST(FieldList, GrowsBeyondItsInlinePlaces) {
   FieldList fields;
   std::vector<std::string> names;
@@ -33,7 +75,10 @@ TEST(FieldList, GrowsBeyondItsInlinePlaces) {
       ASSERT_EQ(fields.all().front().name, "n0");
       ASSERT_EQ(fields.all().back().name, names[i]);
     }
+    EXPECT_TRUE(fields.has(FieldId::other));
+    EXPECT_FALSE(fields.has(FieldId::host));
     fields.clear();
+    EXPECT_FALSE(fields.has(FieldId::other));
     EXPECT_EQ(fields.size(), 0u);
     EXPECT_EQ(fields.begin(), fields.end());
   }

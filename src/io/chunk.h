@@ -114,6 +114,8 @@ class ChunkPool {
   void set_budget(std::size_t bytes) { budget_ = bytes; }
   [[nodiscard]] std::size_t budget() const { return budget_; }
   [[nodiscard]] std::size_t used() const { return used_; }
+  /// Bytes that are kept for the next use.
+  [[nodiscard]] std::size_t kept() const { return kept_; }
   [[nodiscard]] bool tight() const { return used_ * 100 >= budget_ * kBudgetTightPercent; }
 
   [[nodiscard]] bool has_room(std::size_t bytes, Work work = Work::under_way) const {
