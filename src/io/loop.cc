@@ -8,7 +8,7 @@
 
 namespace weir::io {
 
-Loop::Loop(std::size_t chunk_budget) : chunks(chunk_budget) {}
+Loop::Loop(std::size_t chunk_budget) : chunks(chunk_budget), trimmer_(*this) {}
 
 Loop::~Loop() = default;
 
@@ -22,16 +22,13 @@ void Loop::attach(std::unique_ptr<Io> io) {
 WallTime Loop::wall_time() { return io_->wall_time(); }
 
 void Loop::turn(Instant limit) {
-  if (queue.run(kRunMax) > 0) may_trim_ = true;
+  const bool worked = queue.run(kRunMax) > 0;
   timers_->advance(now_);
   if (has_posted_.load(std::memory_order_acquire)) run_posted();
   if (end_of_turn != nullptr) end_of_turn(end_of_turn_context);
-  if (now_ >= trim_at_) trim();
+  if (worked && !trimmer_.armed()) timers_->arm(trimmer_, now_ + Millis(kTrimMillis));
   Instant until = now_;
-  if (queue.empty() && !stopping_) {
-    until = std::min(limit, timers_->next());
-    if (may_trim_) until = std::min(until, trim_at_);
-  }
+  if (queue.empty() && !stopping_) until = std::min(limit, timers_->next());
   io_->wait(until);
   now_ = io_->now();
 }
@@ -40,8 +37,7 @@ void Loop::turn(Instant limit) {
 void Loop::trim() {
   const bool more_frames = pool_trim();
   const bool more_chunks = chunks.trim();
-  may_trim_ = more_frames || more_chunks;
-  trim_at_ = now_ + Millis(kTrimMillis);
+  if (more_frames || more_chunks) timers_->arm(trimmer_, now_ + Millis(kTrimMillis));
 }
 
 void Loop::run() {

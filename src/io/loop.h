@@ -54,14 +54,18 @@ class Loop {
   void* end_of_turn_context = nullptr;
 
  private:
+  struct Trimmer : Timer {
+    explicit Trimmer(Loop& owner)
+        : Timer([](Timer& timer) { static_cast<Trimmer&>(timer).loop.trim(); }), loop(owner) {}
+    Loop& loop;
+  };
   void run_posted();
   void trim();
 
   std::unique_ptr<Io> io_;
   std::unique_ptr<TimerWheel> timers_;
   Instant now_{};
-  Instant trim_at_{};
-  bool may_trim_ = false;  // something may be kept that can go
+  Trimmer trimmer_;  // armed while something may be kept that can go
   bool stopping_ = false;
   std::mutex posted_mutex_;
   std::vector<Message> posted_;
