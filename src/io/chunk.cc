@@ -23,31 +23,19 @@ Chunk::~Chunk() {
 
 void Chunk::swap(Chunk& other) noexcept {
   std::swap(data_, other.data_);
-  std::swap(begin_, other.begin_);
+  std::swap(pool_, other.pool_);
   std::swap(size_, other.size_);
   std::swap(size_class_, other.size_class_);
-  std::swap(pool_, other.pool_);
-}
-
-void Chunk::remove_prefix(std::size_t count) {
-  WEIR_ASSERT(count <= size_);
-  begin_ += static_cast<std::uint32_t>(count);
-  size_ -= static_cast<std::uint32_t>(count);
-}
-
-void Chunk::truncate(std::size_t count) {
-  WEIR_ASSERT(count <= size_);
-  size_ = static_cast<std::uint32_t>(count);
 }
 
 std::size_t Chunk::capacity() const {
   return data_ == nullptr ? 0 : ChunkPool::class_bytes(size_class_);
 }
 
-std::span<char> Chunk::room() { return {data_ + begin_ + size_, capacity() - begin_ - size_}; }
+std::span<char> Chunk::room() const { return {data_ + size_, capacity() - size_}; }
 
 void Chunk::grow(std::size_t count) {
-  WEIR_ASSERT(count <= capacity() - begin_ - size_);
+  WEIR_ASSERT(count <= capacity() - size_);
   size_ += static_cast<std::uint32_t>(count);
 }
 

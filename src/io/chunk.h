@@ -29,26 +29,22 @@ class Chunk {
   }
   ~Chunk();
 
-  [[nodiscard]] Bytes bytes() const { return {data_ + begin_, size_}; }
-  [[nodiscard]] std::span<char> writable() { return {data_ + begin_, size_}; }
+  [[nodiscard]] Bytes bytes() const { return {data_, size_}; }
+  [[nodiscard]] std::span<char> writable() { return {data_, size_}; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
-  /// Drops `count` bytes at the front, or all behind the first `count`.
-  void remove_prefix(std::size_t count);
-  void truncate(std::size_t count);
   [[nodiscard]] std::size_t capacity() const;
   /// Room behind the bytes, and making some of it part of them.
-  [[nodiscard]] std::span<char> room();
+  [[nodiscard]] std::span<char> room() const;
   void grow(std::size_t count);
   void swap(Chunk& other) noexcept;
 
  private:
   friend class ChunkPool;
   char* data_ = nullptr;
-  std::uint32_t begin_ = 0;
+  ChunkPool* pool_ = nullptr;
   std::uint32_t size_ = 0;
   std::uint8_t size_class_ = 0;
-  ChunkPool* pool_ = nullptr;
 };
 
 /// Told when a pool that had run dry has memory again.
