@@ -237,6 +237,9 @@ INSTANTIATE_TEST_SUITE_P(Backends, Counts, ::testing::ValuesIn(backends()), [](c
 constexpr int kRounds = 20;
 // Coroutine frames, the request and the arena's blocks. Fewer is better, and more needs a reason.
 constexpr std::uint64_t kFramesPerRequest = 22;
+// The ring's account of a response whose head and body leave in one send: an idle connection does
+// not keep it.
+constexpr std::uint64_t kFramesOfTheRing = 1;
 // With the allocator's own overhead. nginx's 528 bytes are the goal; this keeps it from growing.
 constexpr long kIdleBytesMax = 1300;
 
@@ -255,7 +258,9 @@ TEST_P(Counts, OfAProxiedKeepAliveRequest) {
     EXPECT_EQ(after.sends - before.sends, 2 * kRounds);
     EXPECT_EQ(after.controls - before.controls, 0);
   }
-  EXPECT_EQ(pool_after.allocations - pool.allocations, kFramesPerRequest * kRounds);
+  const std::uint64_t frames =
+      kFramesPerRequest + (GetParam() == io::Backend::ring ? kFramesOfTheRing : 0);
+  EXPECT_EQ(pool_after.allocations - pool.allocations, frames * kRounds);
   EXPECT_EQ(pool_after.live, pool.live);
   EXPECT_EQ(upstream_counts.connects.get(), 1u);
   EXPECT_EQ(worker.loop().chunks.used(), 0u);
