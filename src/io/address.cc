@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <charconv>
 #include <cstddef>
 #include <cstring>
 
@@ -21,11 +22,23 @@ std::string ip_text(int family, const void* address) {
 }  // namespace
 
 std::string Peer::text() const {
+  TextSpace space;
+  return std::string(text_in(space));
+}
+
+std::string_view Peer::text_in(TextSpace& space) const {
+  static_assert(std::tuple_size_v<TextSpace> >= INET6_ADDRSTRLEN);
   if (unix_socket) return "unix";
-  if (std::memcmp(ip.data(), kMapped.data(), kMapped.size()) == 0) {
-    return ip_text(AF_INET, ip.data() + kMapped.size());
+  if (std::memcmp(ip.data(), kMapped.data(), kMapped.size()) != 0) {
+    return inet_ntop(AF_INET6, ip.data(), space.data(), space.size());
   }
-  return ip_text(AF_INET6, ip.data());
+  // For each request, and inet_ntop() takes as long as all the rest of it.
+  char* at = space.data();
+  for (std::size_t i = kMapped.size(); i < ip.size(); ++i) {
+    if (i > kMapped.size()) *at++ = '.';
+    at = std::to_chars(at, space.data() + space.size(), ip[i]).ptr;
+  }
+  return {space.data(), at};
 }
 
 Peer Peer::from(const sockaddr_storage& address) {
