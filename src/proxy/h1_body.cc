@@ -58,7 +58,7 @@ Error H1BodyReader::meaning(const Error& error) const {
 void H1BodyReader::adapt_window() {
   if (input_.filled()) {
     window_ = std::min(window_ * 2, kWindowMax);
-  } else if (input_.last_size() * 4 < window_) {
+  } else if (input_.bytes().size() * 4 < window_) {
     window_ = std::max(window_ / 2, kWindowHead);
   }
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "http/h1_parse.h"
 #include "io/tcp_stream.h"
@@ -44,7 +45,7 @@ class H1Client final : public ListNode<H1Client>,
   /// exchange. The time limit runs from when the request is complete (request_sent()).
   Task<Result<void>> read_head(http::Method method, http::ResponseHead& head);
   void request_sent();
-  void unpin_head() { input_.unpin(); }
+  void unpin_head() { input_.unpin(std::move(head_)); }
   [[nodiscard]] bool head_started() const { return head_started_; }
   BodyReader& body() { return reader_; }
 
@@ -77,6 +78,7 @@ class H1Client final : public ListNode<H1Client>,
   std::shared_ptr<Endpoint> endpoint_;
   io::TcpStream stream_;
   Input input_;
+  io::Chunk head_;  // under the response's head
   std::string head_text_;
   H1BodyReader reader_;
   H1BodyWriter writer_;

@@ -93,7 +93,7 @@ Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
       co_return Next::end;
     }
     if (*size > 0) {
-      input_.pin(*size);
+      request_->head_buffer = input_.pin(*size);
       co_return Next::request;
     }
     const auto left = std::chrono::duration_cast<Millis>(due - context_.loop.now());
@@ -160,8 +160,9 @@ Task<H1Server::Next> H1Server::end_request() {
       co_return Next::end;
     }
   }
+  io::Chunk head_buffer = std::move(request_->head_buffer);
   request_.reset();
-  input_.unpin();
+  input_.unpin(std::move(head_buffer));
   co_return Next::request;
 }
 

@@ -58,6 +58,7 @@ class H1Request final : public Responder, public Pooled {
   [[nodiscard]] bool needs_reset() const { return broken_ && (until_close_ || stalled_); }
   void refuse_reuse() { keep_alive_ = false; }
 
+  io::Chunk head_buffer;  ///< under the head's views
   http::RequestHead head;
   H1BodyReader reader;
   H1BodyWriter writer;
