@@ -8,6 +8,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <functional>
 #include <utility>
 
 #include "async/event.h"
@@ -23,7 +24,8 @@ class Scope {
   ~Scope() { WEIR_ASSERT(running_ == 0); }
 
   /// Starts fn(args...), a coroutine function that returns Task<void>, inline up to its first wait.
-  /// The arguments are moved into its frame: values, or pointers to what outlives the scope.
+  /// It may be a member function, with its object's address first. The arguments are moved into its
+  /// frame: values, or pointers to what outlives the coroutine.
   template <class F, class... Args>
   void spawn(F fn, Args... args) {
     ++running_;
@@ -59,7 +61,7 @@ class Scope {
 
   template <class F, class... Args>
   static Root run(Scope& scope, F fn, Args... args) {
-    co_await fn(std::move(args)...);
+    co_await std::invoke(fn, std::move(args)...);
     scope.ended();
   }
 

@@ -13,17 +13,6 @@ namespace {
 
 constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-// inet_ntop formats by printf, which for the address of each new connection is worth avoiding.
-std::string ipv4_text(const std::uint8_t* bytes) {
-  std::array<char, INET_ADDRSTRLEN> text;
-  char* at = text.data();
-  for (int i = 0; i < 4; ++i) {
-    if (i > 0) *at++ = '.';
-    at = std::to_chars(at, text.data() + text.size(), bytes[i]).ptr;
-  }
-  return {text.data(), at};
-}
-
 std::string ip_text(int family, const void* address) {
   char text[INET6_ADDRSTRLEN] = "";
   inet_ntop(family, address, text, sizeof text);
@@ -33,11 +22,23 @@ std::string ip_text(int family, const void* address) {
 }  // namespace
 
 std::string Peer::text() const {
+  TextSpace space;
+  return std::string(text_in(space));
+}
+
+std::string_view Peer::text_in(TextSpace& space) const {
+  static_assert(std::tuple_size_v<TextSpace> >= INET6_ADDRSTRLEN);
   if (unix_socket) return "unix";
-  if (std::memcmp(ip.data(), kMapped.data(), kMapped.size()) == 0) {
-    return ipv4_text(ip.data() + kMapped.size());
+  if (std::memcmp(ip.data(), kMapped.data(), kMapped.size()) != 0) {
+    return inet_ntop(AF_INET6, ip.data(), space.data(), space.size());
   }
-  return ip_text(AF_INET6, ip.data());
+  // For each request, and inet_ntop() takes as long as all the rest of it.
+  char* at = space.data();
+  for (std::size_t i = kMapped.size(); i < ip.size(); ++i) {
+    if (i > kMapped.size()) *at++ = '.';
+    at = std::to_chars(at, space.data() + space.size(), ip[i]).ptr;
+  }
+  return {space.data(), at};
 }
 
 Peer Peer::from(const sockaddr_storage& address) {

@@ -24,6 +24,9 @@ struct Peer {
   bool unix_socket = false;
   /// "192.0.2.1", "2001:db8::1" or "unix".
   [[nodiscard]] std::string text() const;
+  /// The same in memory of the caller's.
+  using TextSpace = std::array<char, 46>;  // INET6_ADDRSTRLEN
+  std::string_view text_in(TextSpace& space) const;
   static Peer from(const sockaddr_storage& address);
 };
 

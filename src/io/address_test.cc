@@ -29,10 +29,17 @@ TEST(SocketAddress, AUnixPathEndsWhereItEndsWhateverWasInMemory) {
 }
 
 TEST(Peer, IsShownAsPeopleWriteIt) {
-  const SocketAddress v4 = *SocketAddress::from_ip("192.0.2.7", 1);
-  sockaddr_storage storage{};
-  std::memcpy(&storage, v4.get(), v4.size());
-  EXPECT_EQ(Peer::from(storage).text(), "192.0.2.7");
+  for (const char* text : {"192.0.2.7", "0.0.0.0", "255.255.255.255", "10.99.100.9", "2001:db8::1",
+                           "::", "2001:db8:1111:2222:3333:4444:5555:6666"}) {
+    const SocketAddress address = *SocketAddress::from_ip(text, 1);
+    sockaddr_storage storage{};
+    std::memcpy(&storage, address.get(), address.size());
+    const Peer peer = Peer::from(storage);
+    EXPECT_EQ(peer.text(), text);
+    Peer::TextSpace space;
+    EXPECT_EQ(peer.text_in(space), text);
+  }
+  EXPECT_EQ(Peer::from(sockaddr_storage{}).text(), "unix");
 }
 
 }  // namespace

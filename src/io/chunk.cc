@@ -20,7 +20,7 @@ constexpr bool kKeepMemory = true;
 
 void Chunk::give_back() {
   pool_->give_back(std::exchange(data_, nullptr), size_class_);
-  begin_ = size_ = 0;
+  size_ = 0;
 }
 
 ChunkPool::~ChunkPool() {

@@ -26,18 +26,16 @@ class Chunk {
   Chunk() = default;
   Chunk(Chunk&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)),
-        begin_(std::exchange(other.begin_, 0)),
+        pool_(other.pool_),
         size_(std::exchange(other.size_, 0)),
-        size_class_(other.size_class_),
-        pool_(other.pool_) {}
+        size_class_(other.size_class_) {}
   Chunk& operator=(Chunk&& other) noexcept {
     if (this != &other) {
       clear();
       data_ = std::exchange(other.data_, nullptr);
-      begin_ = std::exchange(other.begin_, 0);
+      pool_ = other.pool_;
       size_ = std::exchange(other.size_, 0);
       size_class_ = other.size_class_;
-      pool_ = other.pool_;
     }
     return *this;
   }
@@ -47,27 +45,15 @@ class Chunk {
     if (data_ != nullptr) give_back();
   }
 
-  [[nodiscard]] Bytes bytes() const { return {data_ + begin_, size_}; }
-  [[nodiscard]] std::span<char> writable() { return {data_ + begin_, size_}; }
+  [[nodiscard]] Bytes bytes() const { return {data_, size_}; }
+  [[nodiscard]] std::span<char> writable() { return {data_, size_}; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
-  /// Drops `count` bytes at the front, or all behind the first `count`.
-  void remove_prefix(std::size_t count) {
-    WEIR_ASSERT(count <= size_);
-    begin_ += static_cast<std::uint32_t>(count);
-    size_ -= static_cast<std::uint32_t>(count);
-  }
-  void truncate(std::size_t count) {
-    WEIR_ASSERT(count <= size_);
-    size_ = static_cast<std::uint32_t>(count);
-  }
   [[nodiscard]] std::size_t capacity() const { return data_ == nullptr ? 0 : 4_KiB << size_class_; }
   /// Room behind the bytes, and making some of it part of them.
-  [[nodiscard]] std::span<char> room() {
-    return {data_ + begin_ + size_, capacity() - begin_ - size_};
-  }
+  [[nodiscard]] std::span<char> room() const { return {data_ + size_, capacity() - size_}; }
   void grow(std::size_t count) {
-    WEIR_ASSERT(count <= capacity() - begin_ - size_);
+    WEIR_ASSERT(count <= capacity() - size_);
     size_ += static_cast<std::uint32_t>(count);
   }
 
@@ -76,10 +62,9 @@ class Chunk {
   void give_back();
 
   char* data_ = nullptr;
-  std::uint32_t begin_ = 0;
+  ChunkPool* pool_ = nullptr;
   std::uint32_t size_ = 0;
   std::uint8_t size_class_ = 0;
-  ChunkPool* pool_ = nullptr;
 };
 
 /// Told when a pool that had run dry has memory again.

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "async/frame_pool.h"
 #include "async/run_queue.h"
@@ -40,7 +41,7 @@ class Op : public Runnable {
   /// Tells the owner. Called by backends, from the run queue only.
   void finish() {
     if (waiter) {
-      waiter.resume();
+      std::exchange(waiter, nullptr).resume();
     } else {
       callback(*this);
     }
@@ -50,9 +51,9 @@ class Op : public Runnable {
 /// Receives once, into a chunk taken from the loop's pool when data is there.
 class RecvOp : public Op {
  public:
-  std::size_t window = kWindowHead;  ///< at most so many bytes
+  Result<Chunk> result;                ///< an empty chunk: the peer ended its direction
+  std::uint32_t window = kWindowHead;  ///< at most so many bytes
   Work work = Work::under_way;
-  Result<Chunk> result;  ///< an empty chunk: the peer ended its direction
 };
 
 /// Sends all of up to four pieces. The bytes are kept by the owner until completion.
@@ -85,8 +86,11 @@ class ConnectOp : public Op {
 /// A socket as its backend sees it. Made by the backend, used through a Stream or Listener.
 class Socket : public Pooled {
  public:
-  int fd = -1;        ///< a descriptor; in the simulator a number of its network
-  Instant sent_at{};  ///< when a send was started or last moved bytes, for the stall deadline
+  /// Of the send that was started last, for its stall deadline (TcpStream).
+  Instant sent_at{};                 ///< when it was started or last moved bytes
+  Millis send_stall{0};              ///< how long it may move none
+  std::uint64_t unacknowledged = 0;  ///< when that was last looked at
+  int fd = -1;                       ///< a descriptor; in the simulator a number of its network
   /// A send has met the loss of the connection. The kernel tells of it once, and then shows what
   /// looks like an end; a receive (and a splice) has to call that a reset.
   bool lost = false;

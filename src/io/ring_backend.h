@@ -26,6 +26,7 @@ struct RingSocket final : Socket, ChunkWaiter {
   struct Stash : Pooled {
     Result<Chunk> result;
   };
+  /// What the kernel reads of a send in several pieces, while it is under way.
   struct Message : Pooled {
     msghdr header{};
     std::array<iovec, 4> pieces{};
@@ -41,14 +42,13 @@ struct RingSocket final : Socket, ChunkWaiter {
   std::uint8_t pending = 0;  // bit per Request
   Reads reads = Reads::none;
   Writes writes = Writes::none;
-  bool drained = false;    // the last receive left nothing behind: poll before the next
-  bool read_done = false;  // `reading` has its result and is in the run queue
-  bool closing = false;    // freed when nothing is pending
-  bool send_cancelled = false;
-  std::uint8_t splicing = 0;  // directions that splice: the descriptor does not block
+  bool drained = false;         // the last receive left nothing behind: poll before the next
+  bool read_done = false;       // `reading` has its result and is in the run queue
+  bool closing = false;         // freed when nothing is pending
+  bool send_cancelled = false;  // `writing` has its result, unless it turns out to have left whole
+  std::uint8_t splicing = 0;    // directions that splice: the descriptor does not block
   Op* reading = nullptr;
   Op* writing = nullptr;
-  Error send_why{};
   RingIo* io = nullptr;
   std::unique_ptr<Stash> stash;
   std::unique_ptr<Message> message;

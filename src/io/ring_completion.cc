@@ -36,6 +36,7 @@ void RingIo::read_done(RingSocket& socket) {
 void RingIo::write_done(RingSocket& socket) {
   Op& op = *std::exchange(socket.writing, nullptr);
   op.socket = nullptr;
+  socket.message.reset();
   loop_.queue.push(op);
 }
 
@@ -140,10 +141,7 @@ void RingIo::on_send(RingSocket& socket, int result) {
     op.result = {};
     return write_done(socket);
   }
-  if (socket.send_cancelled) {
-    op.result = fail(socket.send_why);
-    return write_done(socket);
-  }
+  if (socket.send_cancelled) return write_done(socket);
   if (result == -EAGAIN) {
     if (!socket.has(Request::write_poll)) submit_poll(socket, Request::write_poll, POLLOUT);
     return;
@@ -179,11 +177,9 @@ void RingIo::on_connect(RingSocket& socket, int result) {
   if (result == -EINTR && !socket.send_cancelled) {
     result = connect_result(socket.fd) ? 0 : result;
   }
-  if (socket.send_cancelled) {
-    op.result = fail(socket.send_why);
-  } else if (result == -EAGAIN) {
+  if (!socket.send_cancelled && result == -EAGAIN) {
     op.result = fail(Code::refused, "connect", EAGAIN);
-  } else if (result < 0) {
+  } else if (!socket.send_cancelled && result < 0) {
     op.result = std::unexpected(os_error(-result, "connect"));
   }
   write_done(socket);
@@ -221,12 +217,15 @@ void RingIo::cancel_send(Socket& base, Error why) {
   }
   // The kernel reads the operation's memory until it says that it does not.
   socket.send_cancelled = true;
-  socket.send_why = why;
-  if (socket.has(Request::connect)) submit_cancel(socket, Request::connect);
+  if (socket.writes == RingSocket::Writes::connect) {
+    static_cast<ConnectOp&>(*socket.writing).result = fail(why);
+    if (socket.has(Request::connect)) submit_cancel(socket, Request::connect);
+    return;
+  }
+  static_cast<SendOp&>(*socket.writing).result = fail(why);
   if (socket.has(Request::send)) {
     submit_cancel(socket, Request::send);
-  } else if (socket.writes == RingSocket::Writes::send) {
-    static_cast<SendOp&>(*socket.writing).result = fail(why);
+  } else {
     write_done(socket);
   }
 }

@@ -124,21 +124,22 @@ void RingIo::submit_send(RingSocket& socket) {
   auto& op = static_cast<SendOp&>(*socket.writing);
   io_uring_sqe& sqe = submit(socket, Request::send);
   const int flags = MSG_NOSIGNAL | (op.more == SendOp::More::yes ? MSG_MORE : 0);
-  if (!socket.message) socket.message = std::make_unique<RingSocket::Message>();
-  RingSocket::Message& message = *socket.message;
+  std::array<iovec, 4> pieces;
   std::size_t used = 0;
   for (const Bytes& piece : op.pieces) {
-    if (!piece.empty()) message.pieces[used++] = {const_cast<char*>(piece.data()), piece.size()};
+    if (!piece.empty()) pieces[used++] = {const_cast<char*>(piece.data()), piece.size()};
   }
   WEIR_ASSERT(used > 0);
   if (used == 1) {
-    io_uring_prep_send(&sqe, socket.fd, message.pieces[0].iov_base, message.pieces[0].iov_len,
-                       flags);
-  } else {
-    message.header.msg_iov = message.pieces.data();
-    message.header.msg_iovlen = used;
-    io_uring_prep_sendmsg(&sqe, socket.fd, &message.header, static_cast<unsigned>(flags));
+    io_uring_prep_send(&sqe, socket.fd, pieces[0].iov_base, pieces[0].iov_len, flags);
+    return;
   }
+  if (!socket.message) socket.message.reset(new RingSocket::Message);
+  RingSocket::Message& message = *socket.message;
+  message.pieces = pieces;
+  message.header.msg_iov = message.pieces.data();
+  message.header.msg_iovlen = used;
+  io_uring_prep_sendmsg(&sqe, socket.fd, &message.header, static_cast<unsigned>(flags));
 }
 
 void RingIo::submit_accept(RingSocket& socket) {

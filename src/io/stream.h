@@ -38,7 +38,9 @@ class Stream {
     struct Awaiter : RecvOp {
       Stream& stream;
       Millis stall;
-      Awaiter(Stream& s, std::size_t w, Millis t) : stream(s), stall(t) { window = w; }
+      Awaiter(Stream& s, std::size_t w, Millis t) : stream(s), stall(t) {
+        window = static_cast<std::uint32_t>(w);
+      }
       bool await_ready() { return stream.start_recv(*this, stall); }
       void await_suspend(std::coroutine_handle<> handle) { waiter = handle; }
       Result<Chunk> await_resume() { return std::move(result); }

@@ -5,6 +5,11 @@
 #include <limits>
 
 namespace weir::io {
+namespace {
+
+constexpr std::uint64_t kNotLookedAt = std::numeric_limits<std::uint64_t>::max();
+
+}  // namespace
 
 TcpStream::TcpStream(Loop& loop, Socket* socket)
     : Stream(loop),
@@ -24,8 +29,8 @@ void TcpStream::arm(Instant deadline) {
 bool TcpStream::start_recv(RecvOp& op, Millis stall) {
   WEIR_ASSERT(socket_ != nullptr);
   recv_deadline_ = kNever;
-  if (cancelled_.where != nullptr) {
-    op.result = fail(cancelled_);
+  if (cancelled_ != nullptr) {
+    op.result = fail(*cancelled_);
     return true;
   }
   if (loop_->io().start_recv(*socket_, op)) return true;
@@ -41,8 +46,8 @@ void TcpStream::set_recv_deadline(Millis stall) {
 bool TcpStream::start_send(SendOp& op, Millis stall) {
   WEIR_ASSERT(socket_ != nullptr);
   send_deadline_ = kNever;
-  if (cancelled_.where != nullptr) {
-    op.result = fail(cancelled_);
+  if (cancelled_ != nullptr) {
+    op.result = fail(*cancelled_);
     return true;
   }
   socket_->sent_at = loop_->now();
@@ -53,8 +58,8 @@ bool TcpStream::start_send(SendOp& op, Millis stall) {
 
 bool TcpStream::start_poll(PollOp& op, Millis stall, Direction direction) {
   WEIR_ASSERT(socket_ != nullptr);
-  if (cancelled_.where != nullptr) {
-    op.result = fail(cancelled_);
+  if (cancelled_ != nullptr) {
+    op.result = fail(*cancelled_);
     return true;
   }
   if (direction == Direction::read) {
@@ -74,19 +79,19 @@ bool TcpStream::start_poll(PollOp& op, Millis stall, Direction direction) {
 // slow reader longer than any deadline. So the deadline is looked at in quarters, and bytes that
 // the peer acknowledged in between count as movement.
 void TcpStream::await_send(Millis stall) {
-  send_stall_ = stall;
-  unacknowledged_ = std::numeric_limits<std::uint64_t>::max();
+  socket_->send_stall = stall;
+  socket_->unacknowledged = kNotLookedAt;
   send_deadline_ = deadline_after(stall.count() <= 0 ? stall : stall / 4 + Millis(1));
   arm(send_deadline_);
 }
 
 void TcpStream::check_send(Instant now) {
   const std::uint64_t left = loop_->io().unacknowledged(*socket_);
-  const bool first = unacknowledged_ == std::numeric_limits<std::uint64_t>::max();
-  if (!first && left < unacknowledged_) socket_->sent_at = now;
-  unacknowledged_ = left;
-  if (now - socket_->sent_at < send_stall_) {
-    send_deadline_ = now + send_stall_ / 4 + Millis(1);
+  const bool first = socket_->unacknowledged == kNotLookedAt;
+  if (!first && left < socket_->unacknowledged) socket_->sent_at = now;
+  socket_->unacknowledged = left;
+  if (now - socket_->sent_at < socket_->send_stall) {
+    send_deadline_ = now + socket_->send_stall / 4 + Millis(1);
     return;
   }
   send_deadline_ = kNever;
@@ -111,9 +116,8 @@ void TcpStream::on_timer() {
 }
 
 void TcpStream::cancel(Error why) {
-  if (socket_ == nullptr || cancelled_.where != nullptr) return;
-  cancelled_ = why;
-  if (cancelled_.where == nullptr) cancelled_.where = "cancelled";
+  if (socket_ == nullptr || cancelled_ != nullptr) return;
+  cancelled_ = std::make_unique<const Error>(why);
   recv_deadline_ = send_deadline_ = kNever;
   loop_->io().cancel_recv(*socket_, why);
   loop_->io().cancel_send(*socket_, why);

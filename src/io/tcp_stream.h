@@ -4,6 +4,8 @@
 // are stored, and the timer is moved only when it fires too early for them.
 #pragma once
 
+#include <memory>
+
 #include "async/task.h"
 #include "io/stream.h"
 
@@ -55,9 +57,7 @@ class TcpStream final : public Stream, private Timer {
   Socket* socket_;
   Instant recv_deadline_ = kNever;
   Instant send_deadline_ = kNever;
-  Millis send_stall_{0};
-  std::uint64_t unacknowledged_ = 0;  // when the send's deadline was last looked at
-  Error cancelled_{};                 // where != nullptr: everything ends with it
+  std::unique_ptr<const Error> cancelled_;  // everything ends with it
 };
 
 /// A connect under way, for whoever may have to end it; outlives the connect.

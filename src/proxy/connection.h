@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A client's connection as its worker sees it, whatever it speaks: HTTP/1 (H1Server), plain TCP
-// (TcpSession), later HTTP/2. Owned by the coroutine that serves it; listed by the worker.
+// (TcpSession), later HTTP/2. Listed by its worker, which ends when the list is empty.
 #pragma once
 
 #include "async/frame_pool.h"
-#include "async/task.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "base/time.h"
@@ -15,11 +14,12 @@ namespace weir::proxy {
 class Connection : public ListNode<Connection>, public Pooled {
  public:
   virtual ~Connection() = default;
-  /// Serves until the connection has ended. Once.
-  virtual Task<> serve() = 0;
+  /// Serves in coroutines of the context's scope, which exist while there is something to do, and
+  /// deletes this when the connection has ended, which may be at once.
+  virtual void start() = 0;
   /// No further requests after what is under way.
   virtual void drain() = 0;
-  /// Ends it now; serve() returns soon.
+  /// Ends it now; it is gone soon.
   virtual void abort(Error why) = 0;
   /// Waits for its next request: may be closed when descriptors or memory run out.
   [[nodiscard]] virtual bool idle() const = 0;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "async/frame_pool.h"
+#include "async/scope.h"
 #include "http/date.h"
 #include "io/loop.h"
 #include "proxy/metrics.h"
@@ -47,9 +47,10 @@ class Random {
 
 struct Context {
   Context(io::Loop& loop, WorkerMetrics& metrics, std::uint64_t seed)
-      : loop(loop), metrics(metrics), random(seed) {}
+      : loop(loop), scope(loop.queue), metrics(metrics), random(seed) {}
 
   io::Loop& loop;
+  Scope scope;  ///< what runs of the connections, and of the worker itself
   WorkerMetrics& metrics;
   TextPool texts;
   Random random;

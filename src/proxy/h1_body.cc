@@ -59,7 +59,7 @@ Error H1BodyReader::meaning(const Error& error) const {
 void H1BodyReader::adapt_window() {
   if (input_.filled()) {
     window_ = std::min(window_ * 2, kWindowMax);
-  } else if (input_.last_size() * 4 < window_) {
+  } else if (input_.bytes().size() * 4 < window_) {
     window_ = std::max(window_ / 2, kWindowHead);
   }
 }
@@ -213,7 +213,8 @@ struct H1BodyWriter::Sending : io::Stream::Send {
   }
 };
 
-H1BodyWriter::Sending H1BodyWriter::send(Bytes line, Bytes bytes, Bytes end, io::SendOp::More more) {
+H1BodyWriter::Sending H1BodyWriter::send(Bytes line, Bytes bytes, Bytes end,
+                                         io::SendOp::More more) {
   return {*this, {head_, line, bytes, end}, more};
 }
 

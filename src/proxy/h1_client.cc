@@ -51,7 +51,7 @@ void H1Client::request_sent() {
 
 Task<Result<void>> H1Client::read_head(http::Method method, std::unique_ptr<ServerHead>& head) {
   const http::HeadLimits limits = upstream_.head_limits();
-  input_.unpin();
+  unpin_head();
   std::size_t scanned = 0;
   for (;;) {
     if (!input_.view().empty()) {
@@ -61,7 +61,7 @@ Task<Result<void>> H1Client::read_head(http::Method method, std::unique_ptr<Serv
           http::parse_response_head(input_.view(), limits, method, scanned, *head);
       if (!size) co_return fail(size.error());
       if (*size > 0) {
-        input_.pin(*size);
+        head_ = input_.pin(*size);
         if (head->status >= 200) offered_ = false;
         reader_.begin(head->body, limits, upstream_.timeouts().upstream_body);
         // With no body to come, the server's end is looked for from now on.
@@ -126,7 +126,7 @@ void H1Client::give_back(std::unique_ptr<H1Client> client, bool response_keep_al
   Upstream& upstream = client->upstream_;
   Endpoint& endpoint = *client->endpoint_;
   const Instant now = upstream.context().loop.now();
-  client->input_.unpin();
+  client->unpin_head();
   // Bytes behind the response, an early end, a body half read: nothing doubtful is used again.
   const bool clean = response_keep_alive && client->reader_.complete() &&
                      client->writer_.complete() && client->input_.view().empty() &&

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "http/h1_parse.h"
 #include "io/tcp_stream.h"
@@ -47,7 +48,7 @@ class H1Client final : public ListNode<H1Client>,
   /// made when bytes are there: many exchanges wait at once.
   Task<Result<void>> read_head(http::Method method, std::unique_ptr<ServerHead>& head);
   void request_sent();
-  void unpin_head() { input_.unpin(); }
+  void unpin_head() { input_.unpin(std::move(head_)); }
   [[nodiscard]] bool head_started() const { return head_started_; }
   BodyReader& body() { return reader_; }
 
@@ -80,6 +81,7 @@ class H1Client final : public ListNode<H1Client>,
   std::shared_ptr<Endpoint> endpoint_;
   io::TcpStream stream_;
   Input input_;
+  io::Chunk head_;  // under the response's head
   H1BodyReader reader_;
   H1BodyWriter writer_;
   Instant created_;

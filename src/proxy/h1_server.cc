@@ -22,79 +22,98 @@ constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
 }  // namespace
 
 H1Server::H1Server(Context& context, io::Socket* socket, const io::Peer& peer, Handler* handler)
-    : Timer([](Timer& timer) { static_cast<H1Server&>(timer).on_timer(); }),
-      context_(context),
+    : context_(context),
       stream_(context.loop, socket),
       input_(stream_),
       handler_(handler),
-      peer_text_(peer.text()),
-      accepted_(context.loop.now()) {
-  facts_.peer = peer;
-  facts_.peer_text = peer_text_;
+      accepted_(context.loop.now()),
+      peer_(peer) {
   context_.metrics.connections_active.add();
 }
 
 H1Server::~H1Server() { context_.metrics.connections_active.sub(); }
 
+// Leaves it to the input to start serve() when the client says something.
+void H1Server::await_request() {
+  const config::Timeouts& timeouts = context_.snapshot->config().timeouts;
+  input_.expect(io::Work::fresh);
+  input_.arm(kWindowHead);
+  input_.set_deadline(draining_ || context_.draining ? kDrainIdle
+                      : requests_ == 0               ? timeouts.client_head
+                                                     : timeouts.client_idle);
+  input_.watch(this);
+}
+
+// Between requests: there is one to serve, or the connection has ended. During an exchange: the
+// client sent something ahead (the next request, it waits), ended its direction, or is gone.
+void H1Server::input_arrived() {
+  if (request_ == nullptr) {
+    input_.watch(nullptr);
+    context_.scope.spawn(&H1Server::serve, this);
+    return;  // this may be gone
+  }
+  if (!input_.ended()) return;
+  if (input_.failure()) {
+    abort(kClientGone);
+    return;
+  }
+  request_->half_closed();
+}
+
+// Serves the request that has arrived, and all that have come with it.
 Task<> H1Server::serve() {
   for (;;) {
-    const Next next = co_await read_request();
-    if (next == Next::end) break;
-    const Next after = co_await end_request();
-    if (after == Next::end) break;
-    if (++requests_ % kTurnRequestsMax == 0) co_await yield(context_.loop.queue);
+    const Next head = co_await read_head();
+    if (head == Next::end) break;
+    co_await handle_request();
+    if (may_go_on() && !request_->reader.complete()) co_await drop_body();
+    if (end_request() == Next::end) break;
+    ++requests_;
+    if (input_.bytes().empty() && !input_.arrived()) {
+      await_request();
+      co_return;
+    }
+    if (requests_ % kTurnRequestsMax == 0) co_await yield(context_.loop.queue);
   }
   const bool reset = request_ != nullptr && request_->needs_reset();
   if (unread_input_ && !reset) co_await linger();
   request_.reset();
   stream_.close(reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  delete this;
 }
 
-// Waits for a request and runs it to its end.
-Task<H1Server::Next> H1Server::read_request() {
-  const config::Timeouts& timeouts = context_.snapshot->config().timeouts;
+void H1Server::begin_request() { request_.reset(new H1Request(stream_, input_, context_, peer_)); }
+
+// Reads a request's head, of which something has arrived, or the end of the connection.
+Task<H1Server::Next> H1Server::read_head() {
   input_.expect(io::Work::fresh);
   if (input_.bytes().empty()) {
-    const Millis idle = draining_ || context_.draining ? kDrainIdle
-                        : requests_ == 0               ? timeouts.client_head
-                                                       : timeouts.client_idle;
-    Result<bool> more = co_await input_.more(kWindowHead, idle);
+    WEIR_ASSERT(input_.arrived());  // so this does not wait
+    Result<bool> more = co_await input_.more(kWindowHead, Millis(0));
     if (!more && more.error().code == Code::no_memory) {
       // Something may have been asked, but there is no room to look at it.
-      request_.reset(new H1Request(stream_, input_, context_));
-      co_await refuse(Cause::overload_memory, context_.loop.now());
+      begin_request();
+      co_await refuse(Cause::overload_memory);
       co_return Next::end;
     }
     if (!more || !*more) co_return Next::end;  // nobody asked anything: nothing to answer or log
   }
-  const Instant begun = context_.loop.now();
-  request_.reset(new H1Request(stream_, input_, context_));
-  const Next head = co_await read_rest_of_head(begun);
-  if (head == Next::end) co_return Next::end;
-  if (turned_away_ != Cause::none) {
-    co_await refuse(turned_away_, begun);
-    co_return Next::end;
-  }
-  co_await handle_request(begun);
-  co_return Next::request;
-}
-
-Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
+  begin_request();
   const std::shared_ptr<Snapshot> snapshot = context_.snapshot;
   const http::HeadLimits limits = snapshot->head_limits();
-  const Instant due = begun + snapshot->config().timeouts.client_head;
+  const Instant due = request_->begun + snapshot->config().timeouts.client_head;
   std::size_t scanned = 0;
   for (;;) {
     const Result<std::size_t> size =
         http::parse_request_head(input_.view(), limits, scanned, request_->head);
     if (!size) {
       look_again(limits);
-      co_await refuse(size.error().cause, begun);
+      co_await refuse(size.error().cause);
       co_return Next::end;
     }
     if (*size > 0) {
-      input_.pin(*size);
-      co_return Next::request;
+      request_->head_buffer = input_.pin(*size);
+      break;
     }
     const auto left = std::chrono::duration_cast<Millis>(due - context_.loop.now());
     const Millis stall = std::max(left, Millis(1));  // the head's time is a total
@@ -102,15 +121,18 @@ Task<H1Server::Next> H1Server::read_rest_of_head(Instant begun) {
     if (more && *more) continue;
     look_again(limits);
     if (!more && more.error().code == Code::timed_out) {
-      co_await refuse(Cause::client_head_timeout, begun);
+      co_await refuse(Cause::client_head_timeout);
     } else if (!more && more.error().code == Code::no_memory) {
-      co_await refuse(Cause::overload_memory, begun);
+      co_await refuse(Cause::overload_memory);
     }
     co_return Next::end;
   }
+  if (turned_away_ == Cause::none) co_return Next::request;
+  co_await refuse(turned_away_);
+  co_return Next::end;
 }
 
-Task<> H1Server::handle_request(Instant begun) {
+Task<> H1Server::handle_request() {
   const std::shared_ptr<Snapshot> snapshot = context_.snapshot;
   const config::Config& config = snapshot->config();
   http::RequestHead& head = request_->head;
@@ -120,7 +142,7 @@ Task<> H1Server::handle_request(Instant begun) {
   if (config.limits.body_size > 0) {
     if (head.body.kind == http::BodyLength::Kind::known &&
         head.body.bytes > config.limits.body_size) {
-      co_await refuse(Cause::body_too_large, begun);
+      co_await refuse(Cause::body_too_large);
       co_return;
     }
     request_->reader.limit(config.limits.body_size, Cause::body_too_large);
@@ -131,38 +153,42 @@ Task<> H1Server::handle_request(Instant begun) {
   if (handler_ != nullptr) {
     co_await handler_->handle(head, request_->reader, *request_);
   } else {
-    Exchange exchange(context_, head, request_->reader, *request_, facts_, begun);
-    exchange_ = &exchange;
+    Exchange exchange(context_, head, request_->reader, *request_, request_->client,
+                      request_->begun);
+    request_->exchange = &exchange;
     co_await exchange.run();
-    exchange_ = nullptr;
+    request_->exchange = nullptr;
   }
-  Timer::disarm();
+  request_->answered();
   input_.watch(nullptr);
 }
 
+bool H1Server::may_go_on() const {
+  return request_->reusable() && !request_->reader.failed() && !context_.draining && !draining_;
+}
+
+// What is left of a body that nobody wanted, if it is not too much.
+Task<> H1Server::drop_body() {
+  std::uint64_t dropped = 0;
+  while (!request_->reader.complete() && dropped <= kDrainBytesMax) {
+    Result<Piece> piece = co_await request_->reader.read();
+    if (!piece) break;
+    dropped += piece->bytes.size();
+  }
+}
+
 // Makes the connection ready for the next request, or says that it cannot be.
-Task<H1Server::Next> H1Server::end_request() {
+H1Server::Next H1Server::end_request() {
   const bool body_left = !request_->reader.complete();
-  if (!request_->reusable() || request_->reader.failed() || context_.draining || draining_) {
+  if (body_left || !may_go_on()) {
     // A client that did not ask for the end may have sent the next request already.
     unread_input_ = body_left || !input_.bytes().empty() || request_->head.keep_alive;
-    co_return Next::end;
+    return Next::end;
   }
-  if (body_left) {
-    std::uint64_t drained = 0;
-    while (!request_->reader.complete() && drained <= kDrainBytesMax) {
-      Result<Piece> piece = co_await request_->reader.read();
-      if (!piece) break;
-      drained += piece->bytes.size();
-    }
-    if (!request_->reader.complete()) {
-      unread_input_ = true;
-      co_return Next::end;
-    }
-  }
+  io::Chunk head_buffer = std::move(request_->head_buffer);
   request_.reset();
-  input_.unpin();
-  co_return Next::request;
+  input_.unpin(std::move(head_buffer));
+  return Next::request;
 }
 
 // Before a refusal: what an earlier look found are views of a buffer that may have moved since.
@@ -175,7 +201,7 @@ void H1Server::look_again(const http::HeadLimits& limits) {
 
 // Answers a request that did not become an exchange. The connection ends: where the next request
 // would begin is not known, or the client is not to be trusted with it.
-Task<> H1Server::refuse(Cause cause, Instant begun) {
+Task<> H1Server::refuse(Cause cause) {
   const CauseText& text = describe(cause);
   const config::Config& config = context_.snapshot->config();
   const std::string body = fmt::format("{} {}\n\n{}: {}\n", text.http_status,
@@ -202,8 +228,8 @@ Task<> H1Server::refuse(Cause cause, Instant begun) {
   Record record;
   record.started = context_.loop.wall_time();
   record.protocol = request_->head.version == http::Version::http10 ? "HTTP/1.0" : "HTTP/1.1";
-  record.peer = &facts_.peer;
-  record.client = facts_.peer_text;
+  record.peer = &request_->client.peer;
+  record.client = request_->client.peer_text;
   record.method = request_->head.method_name;
   record.host = request_->head.authority;
   record.target = request_->head.target;
@@ -215,12 +241,12 @@ Task<> H1Server::refuse(Cause cause, Instant begun) {
   record.referer = value(http::FieldId::referer);
   Arena arena;
   record.request_id =
-      choose_request_id(request_->head, facts_, config, context_.random, arena).text;
+      choose_request_id(request_->head, request_->client, config, context_.random, arena).text;
   record.route_counts = context_.snapshot->none.counts;
   record.status = text.http_status;
   record.cause = cause;
   record.bytes_sent = request_->bytes_sent();
-  record.duration = context_.loop.now() - begun;
+  record.duration = context_.loop.now() - request_->begun;
   observe(context_, record);
 }
 
@@ -248,37 +274,13 @@ Task<> H1Server::linger() {
   }
 }
 
-// During an exchange: the client sent something ahead (the next request, it waits), ended its
-// direction, or is gone.
-void H1Server::input_arrived() {
-  if (!input_.ended()) return;
-  if (input_.failure()) {
-    abort(kClientGone);
-    return;
-  }
-  // A half-close may be meant (printf … | nc) or be all that is seen of a client that left; the
-  // server is given a little time to answer, and as long as something moves the client is there.
-  sent_before_ = request_ != nullptr ? request_->bytes_sent() : 0;
-  const Millis grace = context_.snapshot->config().timeouts.client_half_close;
-  context_.loop.timers().arm(*this, context_.loop.now() + grace);
-}
-
-void H1Server::on_timer() {
-  if (request_ == nullptr) return;
-  if (request_->bytes_sent() != sent_before_) {
-    input_arrived();
-    return;
-  }
-  abort(kClientGone);
-}
-
 void H1Server::abort(Error why) {
   aborted_ = true;
-  if (exchange_ != nullptr) exchange_->abort(why);
-  // Who stands still because of the server has no answer yet and can be given one.
-  const bool told =
-      why.cause == Cause::overload_memory && exchange_ != nullptr && !request_->started();
-  if (!told) stream_.cancel(why);
+  if (request_ != nullptr) {
+    request_->cancel(why);
+  } else {
+    stream_.cancel(why);
+  }
 }
 
 // One that was just made is about to ask; one that is turned away has no place that its end would
@@ -289,8 +291,9 @@ bool H1Server::idle() const {
 }
 
 Micros H1Server::stall() const {
-  if (exchange_ == nullptr || aborted_) return Micros(0);
-  return std::max(stream_.send_stall(), exchange_->server_stall());
+  const bool running = request_ != nullptr && request_->exchange != nullptr;
+  if (!running || request_->cancelled()) return Micros(0);
+  return std::max(stream_.send_stall(), request_->exchange->server_stall());
 }
 
 void H1Server::drain() {
@@ -302,11 +305,40 @@ void H1Server::drain() {
   }
 }
 
-H1Request::H1Request(io::TcpStream& stream, Input& input, Context& context)
-    : reader(input, &stream, kClientBody),
+H1Request::H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer)
+    : Timer([](Timer& timer) { static_cast<H1Request&>(timer).on_timer(); }),
+      begun(context.loop.now()),
+      reader(input, &stream, kClientBody),
       writer(stream, &stream, context.texts),
       stream_(stream),
-      context_(context) {}
+      context_(context) {
+  client.peer = peer;
+  client.peer_text = peer.text_in(peer_text_);
+}
+
+void H1Request::cancel(Error why) {
+  cancelled_ = true;
+  if (exchange != nullptr) exchange->abort(why);
+  // Who stands still because of the server has no answer yet and can be given one.
+  const bool told = why.cause == Cause::overload_memory && exchange != nullptr && !started_;
+  if (!told) stream_.cancel(why);
+}
+
+// A half-close may be meant (printf … | nc) or be all that is seen of a client that left; the
+// server is given a little time to answer, and as long as something moves the client is there.
+void H1Request::half_closed() {
+  sent_before_ = bytes_sent();
+  const Millis grace = context_.snapshot->config().timeouts.client_half_close;
+  context_.loop.timers().arm(*this, context_.loop.now() + grace);
+}
+
+void H1Request::on_timer() {
+  if (bytes_sent() != sent_before_) {
+    half_closed();
+  } else {
+    cancel(kClientGone);
+  }
+}
 
 Task<Result<void>> H1Request::inform(const http::ResponseHead& response) {
   WEIR_ASSERT(!started_);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A client's HTTP/1 connection: reads request heads, makes an exchange of each, one after the other
-// (pipelined requests wait in the input), and decides whether the connection can be used again.
+// A client's HTTP/1 connection: waits for a request, reads its head, makes an exchange of it, and
+// decides whether another one can follow (pipelined requests wait in the input). While it waits
+// there is no coroutine and no H1Request: only the receive that stays armed.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
@@ -23,9 +25,9 @@ class Handler {
 };
 
 /// One request on an HTTP/1 connection: lives from its first byte until its response is complete.
-class H1Request final : public Responder, public Pooled {
+class H1Request final : public Responder, public Pooled, private io::Timer {
  public:
-  H1Request(io::TcpStream& stream, Input& input, Context& context);
+  H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer);
 
   // Responder
   Task<Result<void>> inform(const http::ResponseHead& head) override;
@@ -58,16 +60,31 @@ class H1Request final : public Responder, public Pooled {
   /// reset. And what a client does not take would stay in the kernel long after an orderly close.
   [[nodiscard]] bool needs_reset() const { return broken_ && (until_close_ || stalled_); }
   void refuse_reuse() { keep_alive_ = false; }
+  /// Ends its exchange early, and every wait for the client.
+  void cancel(Error why);
+  [[nodiscard]] bool cancelled() const { return cancelled_; }
+  /// Its client has ended its direction: unless something moves, it is given up after a while.
+  void half_closed();
+  /// It is answered: no half-close matters any more.
+  void answered() { Timer::disarm(); }
 
+  const Instant begun;
+  ClientFacts client;
+  io::Chunk head_buffer;  ///< under the head's views
   http::RequestHead head;
   H1BodyReader reader;
   H1BodyWriter writer;
+  Exchange* exchange = nullptr;  ///< while one runs
 
  private:
   [[nodiscard]] bool body_can_be_drained() const;
+  void on_timer();
 
   io::TcpStream& stream_;
   Context& context_;
+  io::Peer::TextSpace peer_text_;
+  std::uint64_t sent_before_ = 0;  // when the half-close was last looked at
+  bool cancelled_ = false;
   bool started_ = false;
   bool keep_alive_ = true;
   bool broken_ = false;
@@ -76,44 +93,44 @@ class H1Request final : public Responder, public Pooled {
   bool continued_ = false;  // 100 was sent
 };
 
-class H1Server final : public Connection, private Input::Watcher, private io::Timer {
+class H1Server final : public Connection, private Input::Watcher {
  public:
   /// Takes over an accepted socket. `handler`: nullptr for the proxy.
   H1Server(Context& context, io::Socket* socket, const io::Peer& peer, Handler* handler);
   ~H1Server() override;
 
-  Task<> serve() override;
+  void start() override { await_request(); }
   void drain() override;
   void abort(Error why) override;
   [[nodiscard]] bool idle() const override;
   [[nodiscard]] Micros stall() const override;
-  /// Before serve(): answers the first request with this cause instead, and ends.
+  /// Before start(): answers the first request with this cause instead, and ends.
   void turn_away(Cause cause) { turned_away_ = cause; }
 
  private:
   enum class Next : std::uint8_t { request, end };
 
-  Task<Next> read_request();
-  Task<Next> read_rest_of_head(Instant begun);
-  Task<> handle_request(Instant begun);
-  Task<Next> end_request();
-  void look_again(const http::HeadLimits& limits);
-  Task<> refuse(Cause cause, Instant begun);
-  Task<> linger();
+  void await_request();
   void input_arrived() override;
-  void on_timer();
+  Task<> serve();
+  Task<Next> read_head();
+  Task<> handle_request();
+  Task<> drop_body();
+  Next end_request();
+  [[nodiscard]] bool may_go_on() const;
+  void begin_request();
+  void look_again(const http::HeadLimits& limits);
+  Task<> refuse(Cause cause);
+  Task<> linger();
 
   Context& context_;
   io::TcpStream stream_;
   Input input_;
   Handler* handler_;
-  std::string peer_text_;
-  ClientFacts facts_;
   std::unique_ptr<H1Request> request_;
-  Exchange* exchange_ = nullptr;  // while one runs
   Instant accepted_;
-  std::uint64_t sent_before_ = 0;
-  std::size_t requests_ = 0;
+  io::Peer peer_;
+  std::uint32_t requests_ = 0;
   bool draining_ = false;
   bool aborted_ = false;  // it ends in its own time, and is not there to be closed once more
   Cause turned_away_ = Cause::none;

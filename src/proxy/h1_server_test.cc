@@ -48,9 +48,9 @@ class H1ServerTest : public ::testing::Test {
     io::Socket* listener = world.loop.io().adopt_listener(*world.network->listen(address));
     world.scope.spawn(&H1ServerTest::serve_one, this, listener);
     Heard heard;
-    served = false;
+    accepted = false;
     world.scope.spawn(&H1ServerTest::ask, this, address, &pieces, &heard);
-    EXPECT_TRUE(world.run([&] { return heard.done && served; }));
+    EXPECT_TRUE(world.run([&] { return heard.done && accepted && connections.empty(); }));
     return heard.text;
   }
   nlohmann::json logged() {
@@ -70,10 +70,11 @@ class H1ServerTest : public ::testing::Test {
     Accept accept(loop.io(), *listener);
     co_await accept;
     loop.io().close(*listener);
-    auto server = std::make_unique<H1Server>(self->world.context, loop.io().adopt(*accept.result),
-                                             accept.peer, nullptr);
-    co_await server->serve();
-    self->served = true;
+    auto* server =
+        new H1Server(self->world.context, loop.io().adopt(*accept.result), accept.peer, nullptr);
+    self->connections.push_back(*server);
+    server->start();
+    self->accepted = true;
   }
   static Task<> ask(H1ServerTest* self, io::SocketAddress address, std::vector<std::string>* pieces,
                     Heard* heard) {
@@ -88,7 +89,8 @@ class H1ServerTest : public ::testing::Test {
     co_await hear(&stream, SIZE_MAX, heard);
     stream.close(io::Stream::Close::orderly);
   }
-  bool served = false;
+  bool accepted = false;
+  List<Connection> connections;
 };
 
 TEST_F(H1ServerTest, AnswersAndLogs) {
@@ -148,6 +150,12 @@ TEST_F(H1ServerTest, WhatItSaysItselfHasADate) {
   EXPECT_THAT(answer_to({"GET /fixed HTTP/1.1\r\n" + close}), HasSubstr("\r\nDate: "));
 }
 
+std::size_t occurrences(std::string_view text, std::string_view what) {
+  std::size_t count = 0;
+  for (auto at = text.find(what); at != text.npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
 // One connection before one server.
 class ForwardingTest : public ::testing::Test {
  protected:
@@ -176,7 +184,9 @@ class ForwardingTest : public ::testing::Test {
     const auto accepted = io.accept_queued(*listener, peer);
     ASSERT_TRUE(accepted && *accepted);
     io.close(*listener);
-    world.scope.spawn(&ForwardingTest::run, &world.context, io.adopt(**accepted), &served);
+    auto* server = new H1Server(world.context, io.adopt(**accepted), io::Peer{}, nullptr);
+    connections.push_back(*server);
+    server->start();
   }
 
   void TearDown() override {
@@ -199,11 +209,6 @@ class ForwardingTest : public ::testing::Test {
     WEIR_CHECK(socket.has_value());
     *out = std::make_unique<io::TcpStream>(*loop, *socket);
   }
-  static Task<> run(Context* context, io::Socket* socket, bool* done) {
-    H1Server server(*context, socket, io::Peer{}, nullptr);
-    co_await server.serve();
-    *done = true;
-  }
 
   nlohmann::json logged() {
     std::string lines;
@@ -220,8 +225,58 @@ class ForwardingTest : public ::testing::Test {
   LogSink sink{signal, world.metrics->log_lines_dropped};
   std::unique_ptr<io::TcpStream> client;
   Heard heard;
-  bool served = false;
+  List<Connection> connections;
 };
+
+// What runs in between is started by what the client says.
+TEST_F(ForwardingTest, AConnectionThatWaitsHasNoCoroutine) {
+  const std::string get = "GET / HTTP/1.1\r\nHost: sim.test\r\n\r\n";
+  const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  const Scope& scope = world.context.scope;
+  world.turns(3);
+  EXPECT_EQ(scope.running(), 0u);
+  EXPECT_FALSE(connections.front().idle());  // it is fresh
+  Heard request;
+  std::unique_ptr<io::TcpStream> upstream;
+  std::size_t answers = 0;
+  world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
+  for (const std::string& asked : {get, get + get, get}) {
+    world.scope.spawn(say, client.get(), asked, Then::keep);
+    for (std::size_t i = 0; i < asked.size() / get.size(); ++i) {
+      if (upstream == nullptr) {
+        upstream = server();
+        world.scope.spawn(hear, upstream.get(), SIZE_MAX, &request);
+      }
+      ASSERT_TRUE(world.run([&] { return occurrences(request.text, "GET / ") == answers + 1; }));
+      EXPECT_GT(scope.running(), 0u);
+      EXPECT_FALSE(connections.front().idle());
+      world.scope.spawn(say, upstream.get(), ok, Then::keep);
+      ++answers;
+      ASSERT_TRUE(world.run([&] { return occurrences(heard.text, "200 OK") == answers; }));
+    }
+    ASSERT_TRUE(world.run([&] { return scope.running() == 0; }));
+    EXPECT_TRUE(connections.front().idle());
+    EXPECT_EQ(world.loop.chunks.used(), 0u);
+  }
+  connections.front().drain();
+  ASSERT_TRUE(world.run([&] { return connections.empty(); }));
+  EXPECT_EQ(scope.running(), 0u);
+  EXPECT_EQ(upstream_counts.connects.get(), 1u);
+  upstream->cancel({Code::cancelled, Cause::none, 0, "test"});
+  ASSERT_TRUE(world.run([&] { return heard.done && request.done; }));
+  EXPECT_TRUE(heard.ended);
+}
+
+TEST_F(ForwardingTest, AConnectionThatWaitsCanBeEnded) {
+  world.turns(3);
+  connections.front().abort({Code::cancelled, Cause::cancelled, 0, "test"});
+  EXPECT_FALSE(connections.front().idle());  // not to be chosen twice
+  EXPECT_FALSE(connections.empty());         // never from inside the call
+  ASSERT_TRUE(world.run([&] { return connections.empty(); }));
+  world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
+  ASSERT_TRUE(world.run([&] { return heard.done; }));
+  EXPECT_TRUE(heard.text.empty());
+}
 
 // The client reads nothing until the proxy has given up: then part of the 103 has left.
 TEST_F(ForwardingTest, NothingFollowsAnInformationalResponseThatDidNotLeaveWhole) {
@@ -239,7 +294,7 @@ TEST_F(ForwardingTest, NothingFollowsAnInformationalResponseThatDidNotLeaveWhole
   world.scope.spawn(say, upstream.get(),
                     std::string("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), Then::keep);
   world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
-  ASSERT_TRUE(world.run([&] { return served && heard.done; }));
+  ASSERT_TRUE(world.run([&] { return connections.empty() && heard.done; }));
   EXPECT_EQ(heard.text.find("200 OK"), std::string::npos) << heard.text;
   EXPECT_EQ(logged().value("cause", ""), "client_write_timeout");
 }
@@ -256,14 +311,14 @@ TEST_F(ForwardingTest, AResponseThatEndsWithItsDirectionDoesNotWaitForTheRequest
   world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
   ASSERT_TRUE(world.run([&] { return heard.done; }));
   EXPECT_TRUE(heard.ended);
-  EXPECT_FALSE(served);
+  EXPECT_FALSE(connections.empty());
   EXPECT_TRUE(heard.text.ends_with("\r\n\r\na")) << heard.text;
   Heard request;
   world.scope.spawn(say, client.get(), std::string(96, '.'), Then::keep);
   world.scope.spawn(hear, upstream.get(), SIZE_MAX, &request);
   ASSERT_TRUE(world.run([&] { return request.text.ends_with(std::string(96, '.')); }));
   client->close(io::Stream::Close::orderly);
-  ASSERT_TRUE(world.run([&] { return served && request.done; }));
+  ASSERT_TRUE(world.run([&] { return connections.empty() && request.done; }));
   EXPECT_EQ(logged().value("cause", ""), "");
 }
 
@@ -287,7 +342,7 @@ TEST_F(ForwardingTest, AWholeResponseIsNoFailure) {
   world.scope.spawn(hear, client.get(), SIZE_MAX, &heard);
   ASSERT_TRUE(world.run([&] { return request.done && heard.done; }));
   client->close(io::Stream::Close::orderly);
-  ASSERT_TRUE(world.run([&] { return served; }));
+  ASSERT_TRUE(world.run([&] { return connections.empty(); }));
   EXPECT_TRUE(heard.text.ends_with("\r\n\r\nhello")) << heard.text;
   EXPECT_EQ(logged().value("cause", ""), "");
 }
@@ -307,7 +362,7 @@ TEST_F(ForwardingTest, AConnectionThatEndsBecauseOfAnUnreadRequestIsNotPromised)
   client->cancel({Code::cancelled, Cause::none, 0, "test"});
   ASSERT_TRUE(world.run([&] { return heard.done; }));
   client->close(io::Stream::Close::orderly);
-  ASSERT_TRUE(world.run([&] { return served; }));
+  ASSERT_TRUE(world.run([&] { return connections.empty(); }));
 }
 
 // The client is slow, and the server ends its connection meanwhile: that is known before the next
@@ -333,7 +388,7 @@ TEST_F(ForwardingTest, TheEndOfAConnectionWithoutABodyToReadIsLookedFor) {
   client->cancel({Code::cancelled, Cause::none, 0, "test"});
   ASSERT_TRUE(world.run([&] { return heard.done; }));
   client->close(io::Stream::Close::reset);
-  ASSERT_TRUE(world.run([&] { return served; }));
+  ASSERT_TRUE(world.run([&] { return connections.empty(); }));
 }
 
 // Its deadline has passed, and the timer is a moment late.
@@ -361,7 +416,7 @@ TEST_F(ForwardingTest, AnIdleConnectionWhoseTimeHasPassedIsNotUsedAgain) {
   client->cancel({Code::cancelled, Cause::none, 0, "test"});
   ASSERT_TRUE(world.run([&] { return heard.done; }));
   client->close(io::Stream::Close::reset);
-  ASSERT_TRUE(world.run([&] { return served; }));
+  ASSERT_TRUE(world.run([&] { return connections.empty(); }));
 }
 
 }  // namespace

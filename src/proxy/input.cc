@@ -13,23 +13,22 @@ Input::~Input() {
   }
 }
 
-void Input::pin(std::size_t count) {
+io::Chunk Input::pin(std::size_t count) {
   WEIR_ASSERT(count <= rest_.size());
-  WEIR_ASSERT(pinned_.capacity() == 0);
-  pinned_ = std::move(chunk_);
+  WEIR_ASSERT(chunk_.capacity() > 0);
   consume(count);
+  return std::move(chunk_);
 }
 
-void Input::unpin() {
-  const bool rest_is_pinned = !rest_.empty() && pinned_.capacity() > 0 &&
-                              rest_.data() >= pinned_.bytes().data() &&
-                              rest_.data() < pinned_.bytes().data() + pinned_.size();
+void Input::unpin(io::Chunk pinned) {
+  const bool rest_is_pinned = !rest_.empty() && pinned.capacity() > 0 &&
+                              rest_.data() >= pinned.bytes().data() &&
+                              rest_.data() < pinned.bytes().data() + pinned.size();
   if (rest_is_pinned) {
     WEIR_ASSERT(chunk_.capacity() == 0);
-    chunk_ = std::move(pinned_);
-  } else {
-    pinned_ = io::Chunk();
-    if (rest_.empty()) chunk_ = io::Chunk();
+    chunk_ = std::move(pinned);
+  } else if (rest_.empty()) {
+    chunk_ = io::Chunk();
   }
 }
 
@@ -43,7 +42,7 @@ void Input::watch(Watcher* watcher) {
   watcher_ = watcher;
   if (watcher == nullptr || state_ != State::arrived) return;
   // Arrived before anybody looked: told in the next turn, never from inside the caller.
-  run = [](Runnable& self) { static_cast<Input&>(static_cast<RecvOp&>(self)).on_complete(); };
+  run = [](Runnable& self) { static_cast<Input&>(static_cast<RecvOp&>(self)).arrived_unasked(); };
   stream_.loop().queue.push(*this);
 }
 
@@ -67,26 +66,23 @@ bool Input::begin(std::size_t size, Millis stall, Keep keep) {
 }
 
 bool Input::start(std::size_t size, Millis stall) {
-  window = size;
+  window = static_cast<std::uint32_t>(size);
   work = next_work_;
-  callback = [](io::Op& self) { static_cast<Input&>(static_cast<RecvOp&>(self)).on_complete(); };
+  callback = [](Op& self) { static_cast<Input&>(static_cast<RecvOp&>(self)).arrived_unasked(); };
   state_ = State::armed;
   if (!stream_.start_recv(*this, stall)) return false;
   state_ = State::arrived;
   return true;
 }
 
-void Input::on_complete() {
+void Input::arrived_unasked() {
   state_ = State::arrived;
-  if (reader_) {
-    std::exchange(reader_, nullptr).resume();
-  } else if (watcher_ != nullptr) {
-    watcher_->input_arrived();
-  }
+  if (watcher_ != nullptr) watcher_->input_arrived();
 }
 
 Result<bool> Input::take(std::size_t size_max, Keep keep) {
-  WEIR_ASSERT(state_ == State::arrived);
+  WEIR_ASSERT(state_ != State::idle);
+  state_ = State::arrived;
   if (!result) {
     const Error error = result.error();
     // A deadline, also of a wait for memory, and a cancelled receive end this wait, not the
@@ -99,8 +95,6 @@ Result<bool> Input::take(std::size_t size_max, Keep keep) {
   if (result->empty()) return false;  // stays arrived: the end does not go away
   state_ = State::idle;
   io::Chunk piece = std::move(*result);
-  last_size_ = static_cast<std::uint32_t>(piece.size());
-  filled_ = piece.room().empty();
   if (keep == Keep::yes && !rest_.empty()) return append(std::move(piece), size_max);
   chunk_ = std::move(piece);
   rest_ = chunk_.writable();

@@ -36,10 +36,12 @@ class Input : private io::RecvOp {
   [[nodiscard]] Bytes view() const { return {rest_.data(), rest_.size()}; }
   void consume(std::size_t count) { rest_ = rest_.subspan(count); }
 
-  /// Keeps the buffer under the first `count` bytes (a head) until unpin(), and consumes them.
-  void pin(std::size_t count);
-  /// Lets go of every buffer without unconsumed bytes: also of the one under the last piece.
-  void unpin();
+  /// Consumes the first `count` bytes (a head) and gives out the buffer that they stand in, and
+  /// what is behind them as well: to be kept until unpin().
+  [[nodiscard]] io::Chunk pin(std::size_t count);
+  /// Takes back what pin() gave, and lets go of every buffer without unconsumed bytes: also of the
+  /// one under the last piece.
+  void unpin(io::Chunk pinned = {});
 
   /// What is received from now on is new work, or belongs to what is under way (the default).
   void expect(io::Work work) { next_work_ = work; }
@@ -66,9 +68,8 @@ class Input : private io::RecvOp {
   /// Changes the deadline of a wait that is under way.
   void set_deadline(Millis stall) { stream_.set_recv_deadline(stall); }
   [[nodiscard]] Instant now() { return stream_.loop().now(); }
-  /// Bytes that the last receive brought filled all the room that it had.
-  [[nodiscard]] bool filled() const { return filled_; }
-  [[nodiscard]] std::size_t last_size() const { return last_size_; }
+  /// Straight after more(): what it brought filled all the room that it had.
+  [[nodiscard]] bool filled() const { return chunk_.room().empty(); }
 
  private:
   enum class State : std::uint8_t { idle, armed, arrived };
@@ -81,7 +82,7 @@ class Input : private io::RecvOp {
     Keep keep;
     More(Input& i, std::size_t w, Millis s, Keep k) : input(i), window(w), stall(s), keep(k) {}
     bool await_ready() { return input.begin(window, stall, keep); }
-    void await_suspend(std::coroutine_handle<> handle) { input.reader_ = handle; }
+    void await_suspend(std::coroutine_handle<> handle) { input.waiter = handle; }
     Result<bool> await_resume() { return input.take(window, keep); }
   };
 
@@ -90,17 +91,13 @@ class Input : private io::RecvOp {
   bool start(std::size_t window, Millis stall);
   Result<bool> take(std::size_t size_max, Keep keep);
   Result<bool> append(io::Chunk piece, std::size_t size_max);
-  void on_complete();
+  void arrived_unasked();
 
-  io::Stream& stream_;
   State state_ = State::idle;
-  bool filled_ = false;
   io::Work next_work_ = io::Work::under_way;
-  std::uint32_t last_size_ = 0;
-  std::coroutine_handle<> reader_;
+  io::Stream& stream_;
   Watcher* watcher_ = nullptr;
   io::Chunk chunk_;
-  io::Chunk pinned_;
   std::span<char> rest_;
 };
 

@@ -68,9 +68,9 @@ TEST_P(InputTest, AHeadInPiecesBecomesOneRun) {
     ASSERT_EQ(input.view(), all);
   }
   EXPECT_LE(held(), 64_KiB);
-  input.pin(1000);
+  io::Chunk head = input.pin(1000);
   EXPECT_EQ(input.view(), all.substr(1000));
-  input.unpin();
+  input.unpin(std::move(head));
   EXPECT_EQ(input.view(), all.substr(1000));
   input.consume(all.size() - 1000);
   input.unpin();
@@ -81,7 +81,7 @@ TEST_P(InputTest, ThePinnedHeadStaysWhileTheBodyIsRead) {
   say_far("HEAD+body");
   ASSERT_TRUE(get().result.value());
   const Bytes head = input.view().substr(0, 5);
-  input.pin(5);
+  io::Chunk pinned = input.pin(5);
   EXPECT_EQ(input.view(), "body");
   input.consume(4);
   for (const char* piece : {"more", "and more"}) {
@@ -92,7 +92,7 @@ TEST_P(InputTest, ThePinnedHeadStaysWhileTheBodyIsRead) {
     input.consume(input.view().size());
   }
   EXPECT_EQ(held(), 8_KiB);
-  input.unpin();
+  input.unpin(std::move(pinned));
   EXPECT_EQ(held(), 0u);  // and the piece that is consumed goes as well
 }
 
@@ -100,18 +100,18 @@ TEST_P(InputTest, PipelinedRequestsOfOneReceiveComeOneAfterTheOther) {
   say_far("one;two;three");
   ASSERT_TRUE(get().result.value());
   for (const char* rest : {"two;three", "three"}) {
-    input.pin(4);
+    io::Chunk head = input.pin(4);
     EXPECT_EQ(input.view(), rest);
-    input.unpin();
+    input.unpin(std::move(head));
     EXPECT_EQ(input.view(), rest);
   }
   say_far("+rest;four");
   ASSERT_TRUE(get_behind().result.value());
   EXPECT_EQ(input.view(), "three+rest;four");
-  input.pin(11);
+  io::Chunk head = input.pin(11);
   input.consume(4);
   EXPECT_EQ(held(), 4_KiB);
-  input.unpin();
+  input.unpin(std::move(head));
   EXPECT_EQ(held(), 0u);
 }
 

@@ -13,7 +13,7 @@ namespace weir::proxy {
 /// What an exchange knows of the connection on which its request came.
 struct ClientFacts {
   io::Peer peer;
-  std::string_view peer_text;  ///< peer.text(), kept by the connection
+  std::string_view peer_text;  ///< peer.text()
   std::string_view scheme = "http";
 };
 

@@ -45,6 +45,11 @@ TcpSession::~TcpSession() {
   context_.metrics.connections_active.sub();
 }
 
+Task<> TcpSession::run(TcpSession* self) {
+  co_await self->serve();
+  delete self;
+}
+
 Task<> TcpSession::serve() {
   Result<io::Socket*> socket = co_await connect();
   if (!socket || aborted_.where != nullptr) {

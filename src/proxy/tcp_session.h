@@ -22,7 +22,7 @@ class TcpSession final : public Connection {
              std::shared_ptr<Upstream> upstream);
   ~TcpSession() override;
 
-  Task<> serve() override;
+  void start() override { context_.scope.spawn(&TcpSession::run, this); }
   void drain() override {}  // it ends when its peers end it, or when the drain's time is over
   void abort(Error why) override;
   [[nodiscard]] bool idle() const override { return false; }
@@ -38,6 +38,8 @@ class TcpSession final : public Connection {
     H1BodyWriter writer;
   };
 
+  static Task<> run(TcpSession* self);
+  Task<> serve();
   Task<Result<io::Socket*>> connect();
   static Task<> upload(TcpSession* self);
   Task<> move(End& from, End& to, Cause writer_gone);

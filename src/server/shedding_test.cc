@@ -14,7 +14,7 @@ namespace {
 class Stub final : public proxy::Connection {
  public:
   Stub(bool idle, Millis stall) : idle_(idle), stall_(stall) {}
-  Task<> serve() override { co_return; }
+  void start() override {}
   void drain() override {}
   void abort(Error why) override { ended = why.cause; }
   [[nodiscard]] bool idle() const override { return idle_; }

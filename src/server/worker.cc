@@ -59,10 +59,12 @@ Worker::Worker(int index, io::Backend backend, std::size_t chunk_budget,
     : index_(index), backend_(backend), metrics_(metrics), loop_(chunk_budget) {
   context_ = std::make_unique<proxy::Context>(loop_, metrics_, random_seed());
   log_ = log;
-  scope_ = std::make_unique<Scope>(loop_.queue);
 }
 
-Worker::~Worker() { WEIR_ASSERT(!thread_.joinable()); }
+Worker::~Worker() {
+  WEIR_ASSERT(!thread_.joinable());
+  WEIR_ASSERT(connections_.empty());
+}
 
 Result<void> Worker::open() {
   Result<std::unique_ptr<io::Io>> io = io::make_io(backend_, loop_);
@@ -100,7 +102,7 @@ void Worker::begin(std::vector<Worker*> all) {
     worker->metrics_.buffer_bytes.set(worker->loop_.chunks.used());
     if (worker->loop_.chunks.starved() && !worker->relieving_) {
       worker->relieving_ = true;
-      worker->scope_->spawn(&Worker::relieve_memory, worker);
+      worker->context_->scope.spawn(&Worker::relieve_memory, worker);
     }
     if (worker->on_turn) worker->on_turn();
   };
@@ -200,7 +202,7 @@ void Worker::listen(int id, int fd, const Service& service) {
   Listener& listener = know_listener(id, service);
   WEIR_ASSERT(listener.socket == nullptr);
   listener.socket = loop_.io().adopt_listener(fd);
-  scope_->spawn(&Worker::accept_loop, this, &listener);
+  context_->scope.spawn(&Worker::accept_loop, this, &listener);
 }
 
 Task<> Worker::accept_loop(Worker* self, Listener* listener) {
@@ -314,12 +316,7 @@ void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
   }
   connections_.push_back(*connection);
   if (context_->draining) connection->drain();
-  scope_->spawn(&Worker::serve, this, connection);
-}
-
-Task<> Worker::serve(Worker*, proxy::Connection* connection) {
-  co_await connection->serve();
-  delete connection;
+  connection->start();
 }
 
 void Worker::close_listener(Listener& listener) {
@@ -333,12 +330,12 @@ void Worker::drain() {
   for (auto& [id, listener] : listeners_) close_listener(*listener);
   connections_.for_each([](proxy::Connection& connection) { connection.drain(); });
   for (auto& [name, upstream] : upstreams_) upstream->close_idle();
-  scope_->spawn(&Worker::stop_when_empty, this);
+  context_->scope.spawn(&Worker::stop_when_empty, this);
 }
 
 Task<> Worker::stop_when_empty(Worker* self) {
   // This coroutine is the last one in the scope.
-  while (self->scope_->running() > 1 || self->incoming_.load() > 0) {
+  while (self->running() > 1 || self->incoming_.load() > 0) {
     co_await io::sleep_until(self->loop_, self->loop_.now() + Millis(10));
   }
   self->loop_.stop();

@@ -15,7 +15,6 @@
 #include <thread>
 #include <vector>
 
-#include "async/scope.h"
 #include "io/select_backend.h"
 #include "io/splice.h"
 #include "proxy/h1_server.h"
@@ -105,8 +104,10 @@ class Worker {
   enum class Admit : std::uint8_t { yes, turn_away };
   void adopt(int fd, const io::Peer& peer, int listener, Admit admit);
 
-  /// Connections, listeners and what else runs here.
-  [[nodiscard]] std::size_t running() const { return scope_->running(); }
+  /// Connections, listeners and what else is here: what runs, and one for all connections.
+  [[nodiscard]] std::size_t running() const {
+    return context_->scope.running() + (connections_.empty() ? 0 : 1);
+  }
 
   /// Called at the end of each turn; set before run().
   std::function<void()> on_turn;
@@ -117,7 +118,6 @@ class Worker {
   struct Listener;
 
   static Task<> accept_loop(Worker* self, Listener* listener);
-  static Task<> serve(Worker* self, proxy::Connection* connection);
   static Task<> stop_when_empty(Worker* self);
   static Task<> relieve_memory(Worker* self);
   void accepted(int fd, const io::Peer& peer, Listener& listener);
@@ -137,7 +137,6 @@ class Worker {
   io::Loop loop_;
   std::unique_ptr<proxy::Context> context_;
   std::optional<io::PipePool> pipes_;  // from begin() to end(), where the backend can splice
-  std::unique_ptr<Scope> scope_;
   std::map<std::string, std::shared_ptr<proxy::Upstream>> upstreams_;
   std::map<int, std::unique_ptr<Listener>> listeners_;
   List<proxy::Connection> connections_;
