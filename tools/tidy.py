@@ -43,7 +43,7 @@ IO_HEADERS = {
     "config": re.compile(r"^(sys/socket\.h|sys/epoll\.h|poll\.h|coroutine$|thread$|mutex$)"),
 }
 
-THREAD_LOCAL_FILES = {"src/io/loop.cc", "src/base/log.cc", "src/async/frame_pool.cc",
+THREAD_LOCAL_FILES = {"src/io/loop.cc", "src/base/log.cc", "src/async/frame_pool.h",
                       "src/async/frames.cc"}
 
 

@@ -16,6 +16,13 @@ namespace {
 
 constexpr std::uint32_t kLive = 0x57454952;  // checked when a pointer comes back from the kernel
 
+// What is asked for ahead: most of the connection in which an operation stands. With fewer events
+// than this at once there are few connections, and all of it is in the cache.
+constexpr int kEventsFew = 4;
+constexpr int kCacheLine = 64;
+constexpr int kLinesBefore = 2;
+constexpr int kLinesBehind = 8;
+
 class EpollIo;
 
 struct EpollSocket final : Socket, ChunkWaiter {
@@ -383,10 +390,10 @@ void EpollIo::on_event(std::uint32_t events, EpollSocket& socket) {
   }
 }
 
-// With many connections none of what an event leads to is in the cache any more. Asked for ahead, it
-// comes while other events are dealt with.
+// With many connections none of what an event leads to is in the cache any more. Asked for ahead,
+// it comes while other events are dealt with.
 void EpollIo::prefetch(int count) {
-  if (count < 4) return;
+  if (count < kEventsFew) return;
   const std::span<const epoll_event> events(events_.data(), static_cast<std::size_t>(count));
   for (const epoll_event& event : events) {
     __builtin_prefetch(event.data.ptr);
@@ -395,8 +402,10 @@ void EpollIo::prefetch(int count) {
   for (const epoll_event& event : events) {
     const auto* socket = static_cast<const EpollSocket*>(event.data.ptr);
     if (socket == nullptr || socket->reading == nullptr) continue;
-    const char* p = reinterpret_cast<const char*>(socket->reading);
-    for (int i = -2; i < 8; ++i) __builtin_prefetch(p + i * 64, 1);
+    const char* const op = reinterpret_cast<const char*>(socket->reading);
+    for (int line = -kLinesBefore; line < kLinesBehind; ++line) {
+      __builtin_prefetch(op + line * kCacheLine, 1);
+    }
   }
 }
 

@@ -100,8 +100,8 @@ class H1BodyWriter final : public BodyWriter {
   /// Begins a message whose head was encoded; it leaves with the first bytes of the body.
   void begin(const http::BodyLength& length, Millis stall);
   void begin_tunnel(Activity& activity, Millis idle);
-  /// Behind begin(): our direction of the connection ends with the message, and its end (FIN) leaves
-  /// with the last bytes: a packet of its own for it would cost both sides half as much again.
+  /// Behind begin(): our direction of the connection ends with the message, and its end (FIN)
+  /// leaves with the last bytes: a packet of its own would cost both sides a wake-up.
   void end_with_message() { ends_ = true; }
   /// Behind begin(): what the head says of trailers. Its edits live as long as the exchange.
   void rule_trailers(http::TrailerRules rules) { trailer_rules_ = std::move(rules); }
