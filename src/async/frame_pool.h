@@ -26,8 +26,18 @@ struct PoolCounts {
 
 namespace detail {
 
+/// A piece of memory that blocks of one class are cut from, one after the other. Aligned, so that a
+/// block lies in as few cache lines as it can, and the slab of a block is found from its address.
+struct alignas(kFrameClassStep) Slab {
+  std::uint32_t index;  // of the class
+  std::uint32_t cut;    // blocks that were given out so far
+  std::uint32_t free;   // scratch of pool_trim()
+};
+
 struct FramePool {
   std::array<FreeList, kFrameClasses> free;
+  std::array<Slab*, kFrameClasses> open{};       // that the next block is cut from
+  std::array<std::size_t, kFrameClasses> cut{};  // blocks, in all slabs
   PoolCounts counts;
 };
 
@@ -46,7 +56,8 @@ void* pool_miss(std::size_t size);
 
 }  // namespace detail
 
-/// Memory of `size` bytes, aligned as malloc does. Freed on the same thread, with the same size.
+/// Memory of `size` bytes, aligned as malloc does, or to a cache line if it is not larger than 4
+/// KiB. Freed on the same thread, with the same size.
 inline void* pool_allocate(std::size_t size) {
   WEIR_ASSERT(size > 0);
   detail::FramePool& pool = detail::frame_pool;
@@ -71,11 +82,13 @@ inline void pool_free(void* memory, std::size_t size) noexcept {
 }
 
 inline PoolCounts pool_counts() { return detail::frame_pool.counts; }
+/// Bytes of the blocks that are in use; larger ones are malloc's and not counted.
+std::size_t pool_used_bytes();
 
 /// Gives back to the system what the thread has not needed since the last call, but for some.
 /// Returns whether there is more that may be given back later.
 bool pool_trim();
-/// Gives all that is kept back to the system; at the end of a worker.
+/// Gives all that it can back to the system; at the end of a worker.
 void pool_release();
 
 /// Base of classes whose objects come from the pool.

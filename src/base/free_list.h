@@ -27,6 +27,26 @@ class FreeList {
     least_ = std::min(least_, size_);
     return std::exchange(head_, head_->next);
   }
+  /// Calls visit(block) for each.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (Block* block = head_; block != nullptr; block = block->next) visit(block);
+  }
+  /// Takes out the blocks of which gone(block) is true, which may end their life at once.
+  template <class Gone>
+  void remove_if(Gone&& gone) {
+    for (Block** at = &head_; *at != nullptr;) {
+      Block* const block = *at;
+      Block* const next = block->next;
+      if (!gone(block)) {
+        at = &block->next;
+        continue;
+      }
+      *at = next;
+      --size_;
+    }
+    least_ = size_;
+  }
   /// How many were not needed since the last call of this, whatever happened in between.
   std::size_t take_unused() { return std::exchange(least_, size_); }
 

