@@ -6,10 +6,10 @@
 // Memory for stream buffers is one budget per process (limits.memory), split evenly over the
 // workers. A direction of a stream holds at most one chunk, so a proxied exchange holds at most
 //     client head 64 KiB + one chunk of kWindowMax per direction + one pipelined read of 4 KiB,
-// and with splice one pipe of kSplicePipeSize per direction, of which a worker keeps
-// kSplicePipesMax. An idle connection holds none. Above kBudgetTight of its budget a worker gives
-// no chunk larger than kWindowTight; above the budget reads pause until chunks come back, and peers
-// that take nothing of what waits for them are shed.
+// and with splice, while bytes pass, one pipe per direction with at most kSplicePipeSize in it; a
+// worker has kSplicePipesMax of them. An idle connection holds none. Above kBudgetTight of its
+// budget a worker gives no chunk larger than kWindowTight; above the budget reads pause until
+// chunks come back, and peers that take nothing of what waits for them are shed.
 #pragma once
 
 #include <cstddef>
@@ -45,9 +45,12 @@ inline constexpr std::size_t kStalledShed = 32;
 inline constexpr int kStallShedMillis = 1'000;
 
 // Splice.
-inline constexpr std::size_t kSpliceAfter = 512_KiB;  ///< bytes that a body moved before it is bulk
-inline constexpr std::size_t kSplicePipeSize = 1_MiB;
-inline constexpr std::size_t kSplicePipesMax = 256;  ///< per worker, in use and kept
+inline constexpr std::size_t kSpliceFrom = 32_KiB;    ///< the rest of a known length that is bulk
+inline constexpr std::size_t kSpliceAfter = 512_KiB;  ///< copied before any other stream is bulk
+inline constexpr std::size_t kSplicePipeSize = 256_KiB;  ///< larger ones leave the caches
+inline constexpr std::size_t kSpliceThin = 16_KiB;       ///< less at once is cheaper to copy
+inline constexpr std::size_t kSpliceThinMax = 4;         ///< times in a row, then it is copied
+inline constexpr std::size_t kSplicePipesMax = 256;      ///< per worker, in use and kept
 inline constexpr std::size_t kSplicePipesIdleMax = 8;
 
 // Work in one turn of the loop, so that no connection starves another.

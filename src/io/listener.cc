@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,8 +62,8 @@ Result<int> duplicate(int fd) {
 void close_descriptor(int fd) { ::close(fd); }
 
 void set_blocking(int fd, bool blocking) {
-  const int flags = fcntl(fd, F_GETFL);
-  fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+  int nonblocking = blocking ? 0 : 1;  // one system call, where fcntl needs two
+  ::ioctl(fd, FIONBIO, &nonblocking);
 }
 
 }  // namespace weir::io

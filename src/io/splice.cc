@@ -12,7 +12,6 @@ namespace weir::io {
 namespace {
 
 constexpr std::string_view kSink = "splice to the sink";
-constexpr std::string_view kNone = "no pipe for splice";
 
 Error at_sink(Error error) {
   error.where = kSink.data();
@@ -37,113 +36,120 @@ Moved move_bytes(int from, int to, std::uint64_t most) {
   }
 }
 
-// The two sockets and the pipe between them, for the time of one splice_bytes().
+// The two sockets for the time of one splice_bytes(), and the pipe between them while there is
+// something to move: who waits for a slow source has none.
 struct Passage {
-  TcpStream& source;
-  TcpStream& sink;
-  PipePool& pipes;
-  Pipe pipe;
+  Splice& work;
+  std::optional<Pipe> pipe;
   std::size_t inside = 0;  // bytes in the pipe
 
-  Passage(TcpStream& from, TcpStream& to, PipePool& pool, const Pipe& between)
-      : source(from), sink(to), pipes(pool), pipe(between) {
-    io().begin_splice(*source.plain_socket());
-    io().begin_splice(*sink.plain_socket());
+  Passage(Splice& of, const Pipe& between) : work(of), pipe(between) {
+    io().begin_splice(*work.source.plain_socket());
+    io().begin_splice(*work.sink.plain_socket());
   }
   Passage(const Passage&) = delete;
   Passage& operator=(const Passage&) = delete;
   ~Passage() {
-    if (source.plain_socket() != nullptr) io().end_splice(*source.plain_socket());
-    if (sink.plain_socket() != nullptr) io().end_splice(*sink.plain_socket());
-    pipes.give_back(pipe, inside == 0 ? PipePool::State::empty : PipePool::State::unknown);
+    if (work.source.plain_socket() != nullptr) io().end_splice(*work.source.plain_socket());
+    if (work.sink.plain_socket() != nullptr) io().end_splice(*work.sink.plain_socket());
+    give_back();
   }
-  Io& io() { return source.loop().io(); }
+  Io& io() { return work.source.loop().io(); }
+  void give_back() {
+    if (!pipe) return;
+    work.pipes.give_back(*pipe, inside == 0 ? PipePool::State::empty : PipePool::State::unknown);
+    pipe.reset();
+  }
 
   Moved fill(std::uint64_t most) {
-    const Moved moved = move_bytes(source.plain_socket()->fd, pipe.write_end,
-                                   std::min<std::uint64_t>(most, pipe.capacity));
+    const Moved moved = move_bytes(work.source.plain_socket()->fd, pipe->write_end, most);
     // The pipe is empty here, so it is the socket that has nothing.
-    if (moved.again) io().clear_readable(*source.plain_socket());
+    if (moved.again) io().clear_readable(*work.source.plain_socket());
     inside += moved.count;
+    work.taken += moved.count;
     return moved;
   }
   Moved drain() {
-    Socket& socket = *sink.plain_socket();
-    const Moved moved = move_bytes(pipe.read_end, socket.fd, inside);
+    Socket& socket = *work.sink.plain_socket();
+    const Moved moved = move_bytes(pipe->read_end, socket.fd, inside);
     if (moved.again) io().clear_writable(socket);
-    if (moved.count > 0) socket.sent_at = source.loop().now();
+    if (moved.count > 0) socket.sent_at = work.source.loop().now();
     inside -= moved.count;
+    work.passed += moved.count;
     return moved;
   }
 };
 
 // Sends on all that is in the pipe.
-Task<Result<void>> deliver(Passage& passage, Millis write_stall) {
+Task<Result<void>> deliver(Passage& passage) {
+  const Splice& work = passage.work;
   while (passage.inside > 0) {
     const Moved moved = passage.drain();
     if (moved.error != 0) {
       const Error error = os_error(moved.error, kSink.data());
-      if (means_lost(error)) passage.sink.plain_socket()->lost = true;
+      if (means_lost(error)) work.sink.plain_socket()->lost = true;
       co_return fail(error);
     }
     if (!moved.again) continue;
-    const Result<void> writable = co_await passage.sink.writable(write_stall);
+    const Result<void> writable = co_await work.sink.writable(work.write_stall);
     if (!writable) co_return fail(at_sink(writable.error()));
   }
   co_return Result<void>{};
 }
 
-Task<Result<std::uint64_t>> pass(Passage& passage, std::uint64_t limit, Millis read_stall,
-                                 Millis write_stall, Instant* moved_at) {
-  std::uint64_t total = 0;
+Task<Result<Spliced>> pass(Passage& passage) {
+  Splice& work = passage.work;
   std::size_t in_turn = 0;
-  while (total < limit) {
-    const Moved moved = passage.fill(limit - total);
+  std::size_t thin = 0;
+  while (work.taken < work.limit) {
+    if (!passage.pipe) passage.pipe = work.pipes.take();
+    if (!passage.pipe) co_return Spliced::copy;
+    const std::uint64_t most =
+        std::min<std::uint64_t>(work.limit - work.taken, passage.pipe->capacity);
+    const Moved moved = passage.fill(most);
     if (moved.error != 0) co_return std::unexpected(os_error(moved.error, "splice"));
     if (moved.again) {
-      const Result<void> readable = co_await passage.source.readable(read_stall);
+      passage.give_back();
+      const Result<void> readable = co_await work.source.readable(work.read_stall);
       if (!readable) co_return fail(readable.error());
       continue;
     }
     if (moved.count == 0) {
-      const Result<Chunk> end = end_of(*passage.source.plain_socket());
+      const Result<Chunk> end = end_of(*work.source.plain_socket());
       if (!end) co_return fail(end.error());
-      break;
+      co_return Spliced::ended;
     }
-    const Result<void> delivered = co_await deliver(passage, write_stall);
+    const Result<void> delivered = co_await deliver(passage);
     if (!delivered) co_return fail(delivered.error());
-    total += moved.count;
-    if (moved_at != nullptr) *moved_at = passage.source.loop().now();
+    if (work.moved_at != nullptr) *work.moved_at = work.source.loop().now();
+    thin = moved.count < kSpliceThin && moved.count < most ? thin + 1 : 0;
+    if (thin == kSpliceThinMax) co_return Spliced::copy;
     in_turn += moved.count;
     if (in_turn < kTurnBytesMax) continue;
     in_turn = 0;
-    co_await yield(passage.source.loop().queue);
+    co_await yield(work.source.loop().queue);
   }
-  co_return total;
+  co_return Spliced::limit;
 }
 
-// Bytes that the backend has taken from the socket already come first. Returns how many; `ended`
-// when the source had no more.
-Task<Result<std::uint64_t>> pass_held(TcpStream& source, TcpStream& sink, Millis read_stall,
-                                      Millis write_stall, bool& ended) {
-  std::uint64_t total = 0;
-  while (!ended && source.loop().io().holds_bytes(*source.plain_socket())) {
-    Result<Chunk> chunk = co_await source.recv(kWindowHead, read_stall);
+// Bytes that the backend has taken from the socket already come first. False: the source ended.
+Task<Result<bool>> pass_held(Splice& work) {
+  while (work.source.loop().io().holds_bytes(*work.source.plain_socket())) {
+    Result<Chunk> chunk = co_await work.source.recv(kWindowHead, work.read_stall);
     if (!chunk) co_return fail(chunk.error());
-    ended = chunk->empty();
-    if (ended) break;
+    if (chunk->empty()) co_return false;
+    work.taken += chunk->size();
     const std::array<Bytes, 4> pieces = {chunk->bytes(), {}, {}, {}};
-    const Result<void> sent = co_await sink.send(pieces, write_stall);
+    const Result<void> sent = co_await work.sink.send(pieces, work.write_stall);
     if (!sent) co_return fail(at_sink(sent.error()));
-    total += chunk->size();
+    work.passed += chunk->size();
   }
-  co_return total;
+  co_return true;
 }
 
 }  // namespace
 
 bool sink_failed(const Error& error) { return error.where == kSink.data(); }
-bool not_spliced(const Error& error) { return error.where == kNone.data(); }
 
 PipePool::~PipePool() {
   WEIR_ASSERT(in_use_ == 0);
@@ -189,29 +195,19 @@ void PipePool::give_back(const Pipe& pipe, State state) {
   ::close(pipe.write_end);
 }
 
-Task<Result<std::uint64_t>> splice_bytes(TcpStream& source, TcpStream& sink, std::uint64_t limit,
-                                         Millis read_stall, Millis write_stall, PipePool& pipes,
-                                         Instant* moved_at) {
-  Io& io = source.loop().io();
+Task<Result<Spliced>> splice_bytes(Splice& work) {
+  Io& io = work.source.loop().io();
   // What the backend holds is up to kWindowHead bytes, which must not be more than may be moved.
-  if (!io.can_splice() || limit < kWindowHead) co_return fail(Code::os, kNone.data());
-  const std::optional<Pipe> pipe = pipes.take();
-  if (!pipe) co_return fail(Code::os, kNone.data());
-  std::uint64_t held = 0;
-  bool ended = false;
-  if (io.holds_bytes(*source.plain_socket())) {
-    Result<std::uint64_t> first = co_await pass_held(source, sink, read_stall, write_stall, ended);
-    if (!first || ended) {
-      pipes.give_back(*pipe, PipePool::State::empty);
-      co_return first;
-    }
-    held = *first;
+  if (!io.can_splice() || work.limit < kWindowHead) co_return Spliced::copy;
+  if (io.holds_bytes(*work.source.plain_socket())) {
+    WEIR_CO_TRY(more, co_await pass_held(work));
+    if (!more) co_return Spliced::ended;
   }
-  Passage passage(source, sink, pipes, *pipe);
-  Result<std::uint64_t> passed =
-      co_await pass(passage, limit - held, read_stall, write_stall, moved_at);
-  if (!passed) co_return passed;
-  co_return held + *passed;
+  const std::optional<Pipe> pipe = work.pipes.take();
+  if (!pipe) co_return Spliced::copy;
+  Passage passage(work, *pipe);
+  Result<Spliced> outcome = co_await pass(passage);
+  co_return outcome;
 }
 
 }  // namespace weir::io

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Moving bytes from socket to socket through a pipe, without copying them to this process. For
-// proven bulk: a pipe costs several system calls and, while bytes are in it, kernel memory.
+// bulk: a pipe costs several system calls and, while bytes are in it, kernel memory. So it is held
+// only while bytes pass, and what turns out to be a trickle is left to copying.
 #pragma once
 
 #include <cstdint>
@@ -42,17 +43,32 @@ class PipePool {
   std::vector<Pipe> idle_;
 };
 
-/// Moves up to `limit` bytes (UINT64_MAX: until the source's end) and returns how many: fewer than
-/// `limit` mean that the source has ended. Nothing else may receive from `source` or send to `sink`
-/// meanwhile. After an error: if sink_failed(), the sink is of no use, and bytes may be lost with
-/// it; otherwise the source failed, and all that it gave was passed to the sink; if not_spliced(),
-/// nothing was moved at all and the caller has to copy. `moved_at`: kept up to date while bytes
-/// move.
-Task<Result<std::uint64_t>> splice_bytes(TcpStream& source, TcpStream& sink, std::uint64_t limit,
-                                         Millis read_stall, Millis write_stall, PipePool& pipes,
-                                         Instant* moved_at = nullptr);
+/// What is to be spliced, and how far it has come: right after an error, too.
+struct Splice {
+  TcpStream& source;
+  TcpStream& sink;
+  PipePool& pipes;
+  std::uint64_t limit = 0;  ///< at most so many bytes; UINT64_MAX: until the source's end
+  Millis read_stall{0};
+  Millis write_stall{0};
+  Instant* moved_at = nullptr;  ///< kept up to date while bytes move
+  std::uint64_t taken = 0;      ///< from the source
+  std::uint64_t passed = 0;     ///< of these, to the sink
+};
+
+/// Why a splice has returned.
+enum class Spliced : std::uint8_t {
+  limit,  ///< all of it was moved
+  ended,  ///< the source has ended
+  copy,   ///< go on by copying: no pipe is to be had, or too little comes at a time
+};
+
+/// Moves bytes of `work`. Nothing else may receive from the source or send to the sink meanwhile.
+/// After an error: if sink_failed(), the sink is of no use, and bytes may be lost with it;
+/// otherwise the source failed, and all that it gave was passed to the sink. Without an error all
+/// that was taken was passed.
+Task<Result<Spliced>> splice_bytes(Splice& work);
 
 bool sink_failed(const Error& error);
-bool not_spliced(const Error& error);
 
 }  // namespace weir::io

@@ -14,14 +14,23 @@ constexpr std::uint64_t kToTheEnd = UINT64_MAX;
 struct Outcome {
   bool done = false;
   Result<std::uint64_t> moved;
+  std::uint64_t taken = 0;
+  std::uint64_t passed = 0;
+  Spliced why = Spliced::limit;
   std::string received;
   bool ended = false;
 };
 
 Task<> splice(TcpStream* source, TcpStream* sink, std::uint64_t limit, Millis stall,
               PipePool* pipes, Outcome* out) {
-  out->moved = co_await splice_bytes(*source, *sink, limit, stall, stall, *pipes);
-  if (out->moved) sink->shutdown_write();
+  Splice work{*source, *sink, *pipes, limit, stall, stall};
+  const Result<Spliced> spliced = co_await splice_bytes(work);
+  out->moved = work.passed;
+  if (!spliced) out->moved = fail(spliced.error());
+  out->taken = work.taken;
+  out->passed = work.passed;
+  if (spliced) out->why = *spliced;
+  if (spliced) sink->shutdown_write();
   out->done = true;
 }
 
@@ -51,9 +60,9 @@ std::vector<Kind> splicing_kinds() {
 }
 
 // in.client → in.server ⇒ out.client → out.server
-class Splice : public ::testing::TestWithParam<Kind> {
+class SpliceTest : public ::testing::TestWithParam<Kind> {
  protected:
-  Splice() : world(GetParam()), in(world.pair()), out(world.small_pair()) {}
+  SpliceTest() : world(GetParam()), in(world.pair()), out(world.small_pair()) {}
   PipePool pipes;
   World world;
   World::Pair in;
@@ -61,10 +70,10 @@ class Splice : public ::testing::TestWithParam<Kind> {
   Outcome spliced;
   Outcome read;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, Splice, ::testing::ValuesIn(splicing_kinds()),
+INSTANTIATE_TEST_SUITE_P(Backends, SpliceTest, ::testing::ValuesIn(splicing_kinds()),
                          [](const auto& info) { return kind_name(info.param); });
 
-TEST_P(Splice, AllBytesPassASlowReaderUntilTheEnd) {
+TEST_P(SpliceTest, AllBytesPassASlowReaderUntilTheEnd) {
   const std::string body = pattern(2_MiB + 17);
   world.scope.spawn(splice, in.server.get(), out.client.get(), kToTheEnd, kLong, &pipes, &spliced);
   world.scope.spawn(feed, in.client.get(), &body, Stream::Close::orderly);
@@ -77,7 +86,7 @@ TEST_P(Splice, AllBytesPassASlowReaderUntilTheEnd) {
   EXPECT_EQ(pipes.in_use(), 0u);
 }
 
-TEST_P(Splice, NothingIsTakenBeyondTheLimit) {
+TEST_P(SpliceTest, NothingIsTakenBeyondTheLimit) {
   const std::string body = pattern(1_MiB);
   constexpr std::size_t kLimit = 700'001;
   Outcome rest;
@@ -93,7 +102,7 @@ TEST_P(Splice, NothingIsTakenBeyondTheLimit) {
 }
 
 // A receive that was cancelled may have left bytes with the backend; they are the first to pass.
-TEST_P(Splice, BytesOfACancelledReceiveComeFirst) {
+TEST_P(SpliceTest, BytesOfACancelledReceiveComeFirst) {
   const std::string body = pattern(900'000);
   Outcome cancelled;
   world.scope.spawn(collect, in.server.get(), std::size_t{1}, Millis(0), &cancelled);
@@ -109,7 +118,7 @@ TEST_P(Splice, BytesOfACancelledReceiveComeFirst) {
   EXPECT_TRUE(read.received == body);
 }
 
-TEST_P(Splice, BothDirectionsOfATunnelAtOnce) {
+TEST_P(SpliceTest, BothDirectionsOfATunnelAtOnce) {
   const std::string there = pattern(2_MiB);
   const std::string back = pattern(2_MiB + 5);
   Outcome spliced_back, read_back;
@@ -125,7 +134,7 @@ TEST_P(Splice, BothDirectionsOfATunnelAtOnce) {
   EXPECT_TRUE(read_back.received == back);
 }
 
-TEST_P(Splice, WhenTheSourceBreaksWhatItGaveIsDelivered) {
+TEST_P(SpliceTest, WhenTheSourceBreaksWhatItGaveIsDelivered) {
   const std::string body = pattern(100'000);
   world.scope.spawn(splice, in.server.get(), out.client.get(), kToTheEnd, kLong, &pipes, &spliced);
   world.scope.spawn(feed, in.client.get(), &body, Stream::Close::reset);
@@ -139,7 +148,7 @@ TEST_P(Splice, WhenTheSourceBreaksWhatItGaveIsDelivered) {
   EXPECT_TRUE(read.received == body);
 }
 
-TEST_P(Splice, AStalledSinkIsTheSinksFailureAndAStalledSourceIsNot) {
+TEST_P(SpliceTest, AStalledSinkIsTheSinksFailureAndAStalledSourceIsNot) {
   const std::string body = pattern(16_MiB);
   world.scope.spawn(feed, in.client.get(), &body, Stream::Close::reset);
   world.scope.spawn(splice, in.server.get(), out.client.get(), kToTheEnd, Millis(50), &pipes,
@@ -148,6 +157,9 @@ TEST_P(Splice, AStalledSinkIsTheSinksFailureAndAStalledSourceIsNot) {
   ASSERT_FALSE(spliced.moved.has_value());
   EXPECT_EQ(spliced.moved.error().code, Code::timed_out);
   EXPECT_TRUE(sink_failed(spliced.moved.error()));
+  // A pipe holds what one splice brought, and no more.
+  EXPECT_GT(spliced.passed, 0u);
+  EXPECT_LE(spliced.taken - spliced.passed, kSplicePipeSize);
   Outcome idle;
   World::Pair other = world.pair();
   world.scope.spawn(splice, other.server.get(), other.server.get(), kToTheEnd, Millis(50), &pipes,
@@ -159,11 +171,48 @@ TEST_P(Splice, AStalledSinkIsTheSinksFailureAndAStalledSourceIsNot) {
   ASSERT_TRUE(world.run([&] { return world.scope.running() == 0; }));
 }
 
-TEST_P(Splice, WithoutAPipeNothingIsMoved) {
+Task<> drip(TcpStream* stream, std::size_t count, Outcome* seen) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string bytes = pattern(1000);
+    const std::array<Bytes, 4> pieces = {bytes, {}, {}, {}};
+    const Result<void> sent = co_await stream->send(pieces, kLong);
+    if (!sent) co_return;
+    while (seen->received.size() < (i + 1) * bytes.size() && !seen->done) {
+      co_await yield(stream->loop().queue);
+    }
+  }
+}
+
+// Each drop is on its way before the next one comes, so that no two of them are moved at once.
+TEST_P(SpliceTest, ATrickleIsLeftToCopying) {
+  world.scope.spawn(splice, in.server.get(), out.client.get(), kToTheEnd, kLong, &pipes, &spliced);
+  world.scope.spawn(collect, out.server.get(), kSpliceThinMax * 1000 + 1, Millis(0), &read);
+  world.scope.spawn(drip, in.client.get(), kSpliceThinMax, &read);
+  ASSERT_TRUE(world.run([&] { return spliced.done && read.done; }));
+  EXPECT_EQ(spliced.why, Spliced::copy);
+  EXPECT_EQ(spliced.taken, kSpliceThinMax * 1000);
+  EXPECT_EQ(spliced.passed, kSpliceThinMax * 1000);
+}
+
+TEST_P(SpliceTest, WhoWaitsForASlowSourceHoldsNoPipe) {
+  const std::string body = pattern(100'000);
+  world.scope.spawn(splice, in.server.get(), out.client.get(), kToTheEnd, kLong, &pipes, &spliced);
+  world.scope.spawn(feed, in.client.get(), &body, Stream::Close::reset);
+  world.scope.spawn(collect, out.server.get(), body.size(), Millis(0), &read);
+  ASSERT_TRUE(world.run([&] { return read.done; }));
+  ASSERT_TRUE(world.run([&] { return pipes.in_use() == 0; }));
+  EXPECT_FALSE(spliced.done);
+  in.client->shutdown_write();
+  ASSERT_TRUE(world.run([&] { return spliced.done; }));
+  EXPECT_EQ(spliced.why, Spliced::ended);
+}
+
+TEST_P(SpliceTest, WithoutAPipeNothingIsMoved) {
   PipePool none(0);
   world.scope.spawn(splice, in.server.get(), out.client.get(), kToTheEnd, kLong, &none, &spliced);
   ASSERT_TRUE(spliced.done);
-  EXPECT_TRUE(not_spliced(spliced.moved.error()));
+  EXPECT_EQ(spliced.why, Spliced::copy);
+  EXPECT_EQ(spliced.taken, 0u);
 }
 
 TEST(PipePool, KeepsEmptyPipesOnly) {

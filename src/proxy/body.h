@@ -21,10 +21,12 @@ struct Piece {
   bool last = false;  ///< the body ends behind these bytes
 };
 
+inline constexpr std::uint64_t kToTheEnd = std::numeric_limits<std::uint64_t>::max();
+
 /// A run of body bytes that stand plain on a socket, so that the kernel can move them (splice).
 struct PlainRun {
   io::TcpStream* stream = nullptr;
-  std::uint64_t bytes = 0;  ///< at most so many; UINT64_MAX: to the end of the stream
+  std::uint64_t bytes = 0;  ///< at most so many; kToTheEnd: to the end of the stream
 };
 
 /// The receiving end of one body. Owned by the protocol's connection; outlives the exchange.

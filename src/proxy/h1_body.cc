@@ -149,10 +149,11 @@ Result<Piece> H1BodyReader::account(Piece piece) {
 }
 
 PlainRun H1BodyReader::plain_run() {
-  if (plain_ == nullptr || complete_ || !input_.bytes().empty() || input_.arrived()) return {};
-  if (limit_ != 0) return {};
+  if (plain_ == nullptr || complete_ || !input_.bytes().empty() || !input_.idle()) return {};
+  const bool within = kind_ == Kind::known && received_ + remaining_ <= limit_;
+  if (limit_ != 0 && !within) return {};
   if (kind_ == Kind::known) return {plain_, remaining_};
-  if (kind_ == Kind::until_close) return {plain_, std::numeric_limits<std::uint64_t>::max()};
+  if (kind_ == Kind::until_close) return {plain_, kToTheEnd};
   return {};
 }
 

@@ -57,6 +57,9 @@ class Input : private io::RecvOp {
   /// Something was received in advance that more() would bring without waiting.
   [[nodiscard]] bool arrived() const { return state_ == State::arrived; }
 
+  /// No receive is under way, and none has brought anything.
+  [[nodiscard]] bool idle() const { return state_ == State::idle; }
+
   /// `co_await more(window, stall)` → Result<bool>: true when bytes() is not empty any more, false
   /// at the peer's end. bytes() must be empty before.
   auto more(std::size_t window, Millis stall) { return More(*this, window, stall, Keep::no); }

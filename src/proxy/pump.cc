@@ -12,32 +12,43 @@ namespace {
 // A splice is left this often, so that what was moved is counted and a drain is noticed.
 constexpr std::uint64_t kSpliceStep = 4_MiB;
 
-enum class Spliced : std::uint8_t { impossible, moved, last, failed };
+enum class Run : std::uint8_t { copy, moved, last, failed };
+
+// A body whose length says that it is bulk need not prove it.
+bool announced(BodyReader& reader) {
+  const PlainRun run = reader.plain_run();
+  return run.stream != nullptr && run.bytes >= kSpliceFrom && run.bytes != kToTheEnd;
+}
 
 // Moves a run of plain bytes from socket to socket, if there is one now.
-Task<Spliced> splice_run(BodyReader& reader, BodyWriter& writer, io::PipePool& pipes,
-                         Pumped& outcome) {
+Task<Run> splice_run(BodyReader& reader, BodyWriter& writer, io::PipePool& pipes, Pumped& outcome) {
   const PlainRun run = reader.plain_run();
   io::TcpStream* sink = writer.plain_sink();
-  if (run.stream == nullptr || sink == nullptr) co_return Spliced::impossible;
-  const std::uint64_t limit = std::min(run.bytes, kSpliceStep);
-  const Result<std::uint64_t> moved = co_await io::splice_bytes(
-      *run.stream, *sink, limit, reader.stall(), writer.stall(), pipes, reader.moved_at());
-  if (!moved) {
-    if (io::not_spliced(moved.error())) co_return Spliced::impossible;
-    const bool at_sink = io::sink_failed(moved.error());
+  if (run.stream == nullptr || sink == nullptr) co_return Run::copy;
+  io::Splice work{*run.stream,
+                  *sink,
+                  pipes,
+                  std::min(run.bytes, kSpliceStep),
+                  reader.stall(),
+                  writer.stall(),
+                  reader.moved_at()};
+  const Result<io::Spliced> spliced = co_await io::splice_bytes(work);
+  writer.spliced(work.passed);
+  const bool ended = spliced && *spliced == io::Spliced::ended;
+  const Result<Piece> piece =
+      reader.spliced(work.taken, ended ? BodyReader::Ended::yes : BodyReader::Ended::no);
+  if (!spliced) {
+    const bool at_sink = io::sink_failed(spliced.error());
     outcome.failed = at_sink ? Pumped::Side::writer : Pumped::Side::reader;
-    outcome.error = at_sink ? moved.error() : reader.meaning(moved.error());
-    co_return Spliced::failed;
+    outcome.error = at_sink ? spliced.error() : reader.meaning(spliced.error());
+    co_return Run::failed;
   }
-  writer.spliced(*moved);
-  const auto ended = *moved < limit ? BodyReader::Ended::yes : BodyReader::Ended::no;
-  const Result<Piece> piece = reader.spliced(*moved, ended);
   if (!piece) {
     outcome = {Pumped::Side::reader, piece.error()};
-    co_return Spliced::failed;
+    co_return Run::failed;
   }
-  co_return piece->last ? Spliced::last : Spliced::moved;
+  if (piece->last) co_return Run::last;
+  co_return *spliced == io::Spliced::copy ? Run::copy : Run::moved;
 }
 
 Task<Result<void>> send_piece(const Piece& piece, BodyReader& reader, BodyWriter& writer) {
@@ -54,6 +65,7 @@ Task<Result<void>> send_piece(const Piece& piece, BodyReader& reader, BodyWriter
 
 Task<Pumped> pump(BodyReader& reader, BodyWriter& writer, io::Loop& loop, io::PipePool* pipes) {
   std::uint64_t copied = 0;
+  bool tried = false;
   std::size_t in_turn = 0;
   for (;;) {
     if (!reader.ready()) {
@@ -61,16 +73,19 @@ Task<Pumped> pump(BodyReader& reader, BodyWriter& writer, io::Loop& loop, io::Pi
         co_return Pumped{Pumped::Side::writer, flushed.error()};
       }
     }
-    if (pipes != nullptr && copied >= kSpliceAfter) {
+    if (pipes != nullptr && (copied >= kSpliceAfter || (!tried && announced(reader)))) {
       Pumped outcome;
-      const Spliced spliced = co_await splice_run(reader, writer, *pipes, outcome);
-      if (spliced == Spliced::failed) co_return outcome;
-      if (spliced == Spliced::moved) continue;
-      if (spliced == Spliced::last) {
+      const Run run = co_await splice_run(reader, writer, *pipes, outcome);
+      if (run == Run::failed) co_return outcome;
+      if (run == Run::moved) continue;
+      if (run == Run::last) {
         const Result<void> sent = co_await send_piece({{}, true}, reader, writer);
         if (!sent) co_return Pumped{Pumped::Side::writer, sent.error()};
         co_return Pumped{};
       }
+      // What is a trickle now may be bulk later.
+      tried = true;
+      copied = 0;
     }
     const Result<Piece> piece = co_await reader.read();
     if (!piece) co_return Pumped{Pumped::Side::reader, piece.error()};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Moving one body from a reader to a writer: read only when the last piece has left (that is the
-// backpressure), finish only when the reader said that the body is complete. A body that has proven
-// to be bulk goes by splice when both sides are plain sockets.
+// backpressure), finish only when the reader said that the body is complete. A body that is bulk,
+// as its length or what was copied of it tells, goes by splice when both sides are plain sockets.
 #pragma once
 
 #include "proxy/body.h"

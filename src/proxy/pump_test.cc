@@ -189,6 +189,31 @@ TEST_F(SpliceTest, BulkGoesByPipeAndIsTheSame) {
   EXPECT_EQ(pipes.in_use(), 0u);
 }
 
+TEST_F(SpliceTest, AKnownLengthThatIsBulkGoesByPipeFromTheFirstBytes) {
+  const std::string body = pattern(8_MiB);
+  start(BodyLength::known(body.size()), BodyLength::known(body.size()), &pipes);
+  send(body);
+  ASSERT_TRUE(world.run([&] { return pipes.in_use() == 1; }));  // nobody listens: it stays filled
+  EXPECT_LT(reader.received(), 128_KiB);
+  listen();
+  end();
+  EXPECT_EQ(out.pumped.failed, Side::none);
+  EXPECT_TRUE(heard.text == "HEAD;" + body);
+}
+
+TEST_F(SpliceTest, WhatMayExceedItsLimitIsCopied) {
+  reader.begin(BodyLength::until_close(), http::HeadLimits{}, kPatience);
+  EXPECT_NE(reader.plain_run().stream, nullptr);
+  reader.limit(1_MiB, Cause::body_too_large);
+  EXPECT_EQ(reader.plain_run().stream, nullptr);
+  reader.begin(BodyLength::known(1_MiB), http::HeadLimits{}, kPatience);
+  reader.limit(1_MiB, Cause::body_too_large);  // the length says that it does not
+  EXPECT_NE(reader.plain_run().stream, nullptr);
+  input.arm(kWindowHead);  // and so is what a receive is under way for
+  EXPECT_EQ(reader.plain_run().stream, nullptr);
+  out.done = true;
+}
+
 TEST_F(SpliceTest, UntilTheEndOfTheStream) {
   const std::string body = pattern(3_MiB);
   start(BodyLength::until_close(), BodyLength::until_close(), &pipes);
@@ -220,6 +245,8 @@ TEST_F(SpliceTest, ASinkThatLeavesIsTheWritersFault) {
   sink.far->close(io::Stream::Close::orderly);
   ASSERT_TRUE(world.run([&] { return out.done; }));
   EXPECT_EQ(out.pumped.failed, Side::writer);
+  EXPECT_GE(writer.sent(), 2_MiB - 5);  // what was heard but for the head is counted
+  EXPECT_GE(reader.received(), writer.sent());
   sender.near->close(io::Stream::Close::reset);
   world.turns(10);
   EXPECT_EQ(pipes.in_use(), 0u);
