@@ -51,16 +51,6 @@ Task<Run> splice_run(BodyReader& reader, BodyWriter& writer, io::PipePool& pipes
   co_return *spliced == io::Spliced::copy ? Run::copy : Run::moved;
 }
 
-Task<Result<void>> send_piece(const Piece& piece, BodyReader& reader, BodyWriter& writer) {
-  Result<void> sent;
-  if (piece.last) {
-    sent = co_await writer.finish(piece.bytes, &reader.trailers());
-  } else {
-    sent = co_await writer.write(piece.bytes);
-  }
-  co_return sent;
-}
-
 }  // namespace
 
 Task<Pumped> pump(BodyReader& reader, BodyWriter& writer, io::Loop& loop, io::PipePool* pipes) {
@@ -73,23 +63,29 @@ Task<Pumped> pump(BodyReader& reader, BodyWriter& writer, io::Loop& loop, io::Pi
         co_return Pumped{Pumped::Side::writer, flushed.error()};
       }
     }
+    Result<Piece> piece;
+    Run run = Run::copy;
     if (pipes != nullptr && (copied >= kSpliceAfter || (!tried && announced(reader)))) {
       Pumped outcome;
-      const Run run = co_await splice_run(reader, writer, *pipes, outcome);
+      run = co_await splice_run(reader, writer, *pipes, outcome);
       if (run == Run::failed) co_return outcome;
       if (run == Run::moved) continue;
-      if (run == Run::last) {
-        const Result<void> sent = co_await send_piece({{}, true}, reader, writer);
-        if (!sent) co_return Pumped{Pumped::Side::writer, sent.error()};
-        co_return Pumped{};
-      }
       // What is a trickle now may be bulk later.
       tried = true;
       copied = 0;
     }
-    const Result<Piece> piece = co_await reader.read();
+    if (run == Run::last) {
+      piece = Piece{{}, true};
+    } else {
+      piece = co_await reader.read();
+    }
     if (!piece) co_return Pumped{Pumped::Side::reader, piece.error()};
-    const Result<void> sent = co_await send_piece(*piece, reader, writer);
+    Result<void> sent;
+    if (piece->last) {
+      sent = co_await writer.finish(piece->bytes, &reader.trailers());
+    } else {
+      sent = co_await writer.write(piece->bytes);
+    }
     if (!sent) co_return Pumped{Pumped::Side::writer, sent.error()};
     if (piece->last) co_return Pumped{};
     copied += piece->bytes.size();

@@ -247,7 +247,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, Counts, ::testing::ValuesIn(backends()), [](c
 
 constexpr int kRounds = 20;
 // Coroutine frames, the request and the arena's blocks. Fewer is better, and more needs a reason.
-constexpr std::uint64_t kFramesPerRequest = 19;
+constexpr std::uint64_t kFramesPerRequest = 18;
 // The ring's account of a response whose head and body leave in one send: an idle connection does
 // not keep it.
 constexpr std::uint64_t kFramesOfTheRing = 1;
