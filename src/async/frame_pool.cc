@@ -24,7 +24,7 @@ Slab* slab_of(void* block) {
 }
 
 // Of twice the size the aligned part stays.
-Slab* make_slab(std::size_t index) {
+Slab* make_slab() {
   void* const map =
       mmap(nullptr, 2 * kSlabSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   WEIR_CHECK(map != MAP_FAILED);
@@ -33,14 +33,14 @@ Slab* make_slab(std::size_t index) {
   const auto before = static_cast<std::size_t>(from - begin);
   if (before > 0) munmap(begin, before);
   munmap(from + kSlabSize, kSlabSize - before);
-  return new (from) Slab{static_cast<std::uint32_t>(index), 0, 0};
+  return new (from) Slab;
 }
 
 void* cut_block(FramePool& pool, std::size_t index) {
   const std::size_t size = block_size(index);
   Slab*& slab = pool.open[index];
   if (slab == nullptr || sizeof(Slab) + (slab->cut + 1) * size > kSlabSize) {
-    slab = make_slab(index);
+    slab = make_slab();
   }
   ++pool.cut[index];
   return address(slab) + sizeof(Slab) + slab->cut++ * size;

@@ -29,9 +29,8 @@ namespace detail {
 /// A piece of memory that blocks of one class are cut from, one after the other. Aligned, so that a
 /// block lies in as few cache lines as it can, and the slab of a block is found from its address.
 struct alignas(kFrameClassStep) Slab {
-  std::uint32_t index;  // of the class
-  std::uint32_t cut;    // blocks that were given out so far
-  std::uint32_t free;   // scratch of pool_trim()
+  std::uint32_t cut = 0;   // blocks that were given out so far
+  std::uint32_t free = 0;  // scratch of pool_trim()
 };
 
 struct FramePool {

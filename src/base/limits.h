@@ -51,7 +51,7 @@ inline constexpr std::size_t kSplicePipeSize = 256_KiB;  ///< larger ones leave 
 inline constexpr std::size_t kSpliceThin = 16_KiB;       ///< less at once is cheaper to copy
 inline constexpr std::size_t kSpliceThinMax = 4;         ///< times in a row, then it is copied
 inline constexpr std::size_t kSplicePipesMax = 256;      ///< per worker, in use and kept
-inline constexpr std::size_t kSplicePipesIdleMax = 8;
+inline constexpr std::size_t kSplicePipesIdleMax = 32;
 
 // Work in one turn of the loop, so that no connection starves another.
 inline constexpr std::size_t kRunMax = 64;  ///< resumptions before looking for events again

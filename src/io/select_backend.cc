@@ -9,19 +9,13 @@
 namespace weir::io {
 
 Result<Selected> select_backend(Backend wanted) {
-  if (wanted == Backend::epoll) return Selected{Backend::epoll, "using epoll, as configured"};
-  if (wanted == Backend::automatic && kAutomaticFirst == Backend::epoll) {
-    return Selected{Backend::epoll, "using epoll, the default"};
+  switch (wanted) {
+    case Backend::automatic: return Selected{Backend::epoll, "using epoll, the default"};
+    case Backend::epoll: return Selected{Backend::epoll, "using epoll, as configured"};
+    case Backend::ring: break;
   }
-  const Result<void> tested = ring_self_test();
-  if (tested) {
-    return Selected{Backend::ring, wanted == Backend::ring
-                                       ? "using io_uring, as configured"
-                                       : "using io_uring, its self-test passed"};
-  }
-  if (wanted == Backend::ring) return fail(tested.error());
-  return Selected{Backend::epoll, "using epoll, because io_uring failed its self-test: " +
-                                      describe(tested.error())};
+  if (const Result<void> tested = ring_self_test(); !tested) return fail(tested.error());
+  return Selected{Backend::ring, "using io_uring, as configured"};
 }
 
 std::string describe(const Error& error) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which backend a worker gets. Decided at start by trying, not by the kernel's version: containers
-// forbid io_uring on kernels that have it.
+// Which backend a worker gets. Whether there is io_uring is found by trying, not by the kernel's
+// version: containers forbid it on kernels that have it.
 #pragma once
 
 #include <memory>
@@ -12,9 +12,6 @@
 namespace weir::io {
 
 enum class Backend : std::uint8_t { automatic, ring, epoll };
-
-/// What Backend::automatic tries first. With Backend::epoll it never tries the ring.
-inline constexpr Backend kAutomaticFirst = Backend::ring;
 
 struct Selected {
   Backend backend = Backend::epoll;  ///< ring or epoll

@@ -118,7 +118,7 @@ class WithoutUring(Case):
         return self.start(config, wait=False, launcher=[sys.executable, WITHOUT_URING])
 
     @once
-    def test_auto_falls_back_to_epoll(self):
+    def test_auto_is_epoll(self):
         weir = self.launch("auto")
         weir.process.line(r"\bready\b")
         weir._read_listeners()
