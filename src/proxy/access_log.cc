@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <concepts>
+#include <cstring>
 
 #include "base/assert.h"
 #include "base/utf8.h"
@@ -71,6 +72,13 @@ void append_padded(std::string& out, std::uint64_t value, std::size_t width) {
 
 void append_number(std::string& out, std::uint64_t value) { append_padded(out, value, 1); }
 
+/// A number below 100 and what stands behind it.
+void append_two(std::string& out, unsigned value, char behind) {
+  const std::array<char, 3> text = {static_cast<char>('0' + value / 10 % 10),
+                                    static_cast<char>('0' + value % 10), behind};
+  out.append(text.data(), text.size());
+}
+
 /// Microseconds as milliseconds with three decimals: exact, and no floating point.
 void append_millis(std::string& out, Micros value) {
   const auto micros = static_cast<std::uint64_t>(value.count() < 0 ? 0 : value.count());
@@ -81,6 +89,33 @@ void append_millis(std::string& out, Micros value) {
 
 constexpr bool plain_in_json(unsigned char c) {
   return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
+/// Whether all eight bytes are plain in JSON.
+constexpr bool plain_in_json(std::uint64_t bytes) {
+  constexpr std::uint64_t kEach = 0x0101010101010101;
+  constexpr std::uint64_t kHigh = 0x80 * kEach;
+  // The high bit of some byte is set where one is less than n or equal to c; not always the same
+  // one.
+  const auto some_below = [&](std::uint64_t n) { return (bytes - n * kEach) & ~bytes; };
+  const auto some_equal = [&](std::uint64_t c) {
+    const std::uint64_t zero = bytes ^ (c * kEach);
+    return (zero - kEach) & ~zero;
+  };
+  const std::uint64_t special =
+      bytes | some_below(0x20) | some_equal('"') | some_equal('\\') | some_equal(0x7F);
+  return (special & kHigh) == 0;
+}
+
+/// How many bytes at the front of `text` are plain in JSON.
+std::size_t plain_prefix(std::string_view text) {
+  std::size_t at = 0;
+  for (std::uint64_t word = 0; text.size() - at >= sizeof word; at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    if (!plain_in_json(word)) break;
+  }
+  while (at < text.size() && plain_in_json(static_cast<unsigned char>(text[at]))) ++at;
+  return at;
 }
 
 /// The first byte of `text`, which is not plain in JSON. Returns how many bytes it took.
@@ -130,16 +165,15 @@ void append_quoted(std::string& out, std::string_view text) {
 void append_clf_time(std::string& out, WallTime time) {
   const Civil civil = civil_time(time);
   out += '[';
-  append_padded(out, civil.day, 2);
-  out += '/';
+  append_two(out, civil.day, '/');
   out += kMonths.substr((civil.month - 1) * 3, 3);
   out += '/';
   append_padded(out, static_cast<std::uint64_t>(civil.year), 4);
-  for (const unsigned part : {civil.hour, civil.minute, civil.second}) {
-    out += ':';
-    append_padded(out, part, 2);
-  }
-  out += " +0000]";
+  out += ':';
+  append_two(out, civil.hour, ':');
+  append_two(out, civil.minute, ':');
+  append_two(out, civil.second, ' ');
+  out += "+0000]";
 }
 
 void append_request_line(std::string& out, const Record& record) {
@@ -156,30 +190,25 @@ void append_request_line(std::string& out, const Record& record) {
   out += '"';
 }
 
-/// Members of the object that is being written.
+/// Members of the object that is being written; a name comes with what stands around it.
 class Members {
  public:
   explicit Members(std::string& out) : out_(out) {}
 
   void text(std::string_view name, std::string_view value) {
-    begin(name);
+    out_ += name;
     append_json_string(out_, value);
   }
   void number(std::string_view name, std::uint64_t value) {
-    begin(name);
+    out_ += name;
     append_number(out_, value);
   }
   void millis(std::string_view name, Micros value) {
-    begin(name);
+    out_ += name;
     append_millis(out_, value);
   }
 
  private:
-  void begin(std::string_view name) {
-    out_ += ",\"";
-    out_ += name;
-    out_ += "\":";
-  }
   std::string& out_;
 };
 
@@ -193,16 +222,11 @@ void append_rfc3339(std::string& out, WallTime time) {
   const Civil civil = civil_time(time);
   append_padded(out, count(civil.year), 4);
   out += '-';
-  append_padded(out, civil.month, 2);
-  out += '-';
-  append_padded(out, civil.day, 2);
-  out += 'T';
-  append_padded(out, civil.hour, 2);
-  out += ':';
-  append_padded(out, civil.minute, 2);
-  out += ':';
-  append_padded(out, civil.second, 2);
-  out += '.';
+  append_two(out, civil.month, '-');
+  append_two(out, civil.day, 'T');
+  append_two(out, civil.hour, ':');
+  append_two(out, civil.minute, ':');
+  append_two(out, civil.second, '.');
   append_padded(out, civil.milli, 3);
   out += 'Z';
 }
@@ -210,8 +234,7 @@ void append_rfc3339(std::string& out, WallTime time) {
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
-    std::size_t plain = 0;
-    while (plain < text.size() && plain_in_json(static_cast<unsigned char>(text[plain]))) ++plain;
+    const std::size_t plain = plain_prefix(text);
     out.append(text.substr(0, plain));
     text.remove_prefix(plain);
     if (!text.empty()) text.remove_prefix(append_json_escape(out, text));
@@ -224,25 +247,25 @@ void append_json(std::string& out, const Record& record) {
   append_rfc3339(out, record.started);
   out += '"';
   Members members(out);
-  members.text("client", record.client);
-  members.text("method", record.method);
-  members.text("host", record.host);
-  members.text("path", record.target);
-  members.number("status", count(record.status));
-  members.number("bytes_sent", record.bytes_sent);
-  members.number("bytes_received", record.bytes_received);
-  members.millis("duration_ms", record.duration);
-  if (record.first_byte.count() >= 0) members.millis("first_byte_ms", record.first_byte);
-  if (record.connect.count() >= 0) members.millis("connect_ms", record.connect);
-  members.text("route", record.route);
-  members.text("upstream", record.upstream);
-  members.text("server", record.server);
-  members.text("cause", record.cause == Cause::none ? "" : describe(record.cause).name);
-  members.number("retries", count(record.retries));
-  members.text("request_id", record.request_id);
-  members.text("protocol", record.protocol);
-  members.text("user_agent", record.user_agent);
-  members.text("referer", record.referer);
+  members.text(R"(,"client":)", record.client);
+  members.text(R"(,"method":)", record.method);
+  members.text(R"(,"host":)", record.host);
+  members.text(R"(,"path":)", record.target);
+  members.number(R"(,"status":)", count(record.status));
+  members.number(R"(,"bytes_sent":)", record.bytes_sent);
+  members.number(R"(,"bytes_received":)", record.bytes_received);
+  members.millis(R"(,"duration_ms":)", record.duration);
+  if (record.first_byte.count() >= 0) members.millis(R"(,"first_byte_ms":)", record.first_byte);
+  if (record.connect.count() >= 0) members.millis(R"(,"connect_ms":)", record.connect);
+  members.text(R"(,"route":)", record.route);
+  members.text(R"(,"upstream":)", record.upstream);
+  members.text(R"(,"server":)", record.server);
+  members.text(R"(,"cause":)", record.cause == Cause::none ? "" : describe(record.cause).name);
+  members.number(R"(,"retries":)", count(record.retries));
+  members.text(R"(,"request_id":)", record.request_id);
+  members.text(R"(,"protocol":)", record.protocol);
+  members.text(R"(,"user_agent":)", record.user_agent);
+  members.text(R"(,"referer":)", record.referer);
   out += "}\n";
 }
 

@@ -118,6 +118,22 @@ TEST(AccessLog, EveryByteInEveryTextFieldKeepsTheLineOneValidLine) {
   EXPECT_TRUE(nlohmann::json::accept(json_of(record)));
 }
 
+TEST(AccessLogJson, EveryByteAtEveryPlaceOfALongText) {
+  for (std::size_t size = 1; size <= 20; ++size) {
+    for (std::size_t at = 0; at < size; ++at) {
+      for (int byte = 0; byte < 0x80; ++byte) {
+        std::string text(size, byte % 2 == 0 ? '!' : '~');
+        text[at] = static_cast<char>(byte);
+        std::string line;
+        append_json_string(line, text);
+        ASSERT_EQ(nlohmann::json::parse(line).get<std::string>(), text) << line;
+        const bool escaped = byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7f;
+        ASSERT_EQ(line.size() > size + 2, escaped) << line;
+      }
+    }
+  }
+}
+
 TEST(AccessLogCombined, LooksAsEveryAnalyserExpects) {
   EXPECT_EQ(combined_of(example()),
             "192.0.2.7 - - [02/Jan/2026:03:04:05 +0000] \"GET /a?b=c HTTP/1.1\" 200 1234 "

@@ -37,6 +37,9 @@ namespace {
 struct Asked {
   int receives = 0;  // that brought something, or the end
   int empty_receives = 0;
+  long received = 0;  // bytes
+  long spliced = 0;   // bytes, counted twice: into a pipe and out of it
+  int splices = 0;
   int sends = 0;
   int corked = 0;  // of these, with MSG_MORE
   int waits = 0;
@@ -54,6 +57,7 @@ extern "C" {
 
 ssize_t recv(int fd, void* buffer, size_t size, int flags) {
   const ssize_t got = syscall(SYS_recvfrom, fd, buffer, size, flags, nullptr, nullptr);
+  if (got > 0) asked.received += got;
   ++(got >= 0 ? asked.receives : asked.empty_receives);
   return got;
 }
@@ -71,6 +75,12 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   ++asked.sends;
   asked.corked += (flags & MSG_MORE) != 0;
   return syscall(SYS_sendmsg, fd, message, flags);
+}
+ssize_t splice(int from, off64_t* from_at, int to, off64_t* to_at, size_t size, unsigned flags) {
+  const ssize_t moved = syscall(SYS_splice, from, from_at, to, to_at, size, flags);
+  ++asked.splices;
+  if (moved > 0) asked.spliced += moved;
+  return moved;
 }
 int epoll_wait(int fd, epoll_event* events, int most, int timeout) {
   ++asked.waits;
@@ -278,6 +288,35 @@ TEST_P(Counts, OfAProxiedKeepAliveRequest) {
   if (WEIR_SANITIZED) return;  // nothing is pooled there
   EXPECT_EQ(pool_after.misses - pool.misses, 0u);
   EXPECT_EQ(after.allocations - before.allocations, 0);
+}
+
+// A body whose length says that it is bulk passes through a pipe from its first bytes: only what
+// came with the head is seen by the process.
+TEST_P(Counts, OfABulkResponse) {
+  constexpr std::size_t kSize = 1_MiB;
+  client = connect();
+  for (int i = 0; i < 10; ++i) request(client);
+  std::string bulk = "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kSize) + "\r\n\r\n";
+  const std::size_t whole = bulk.size() + kSize;
+  bulk.resize(whole, 'x');
+  client.write_all(kRequest);
+  turn_until([&] { return origin.readable(); });
+  EXPECT_TRUE(origin.read_some(space).ends_with("\r\n\r\n"));
+  const Asked before = asked;
+  std::size_t written = 0;
+  std::size_t read = 0;
+  turn_until([&] {
+    const ssize_t sent =
+        ::send(origin.fd, bulk.data() + written, whole - written, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0) written += static_cast<std::size_t>(sent);
+    turn();
+    while (client.readable()) read += client.read_some(space).size();
+    return read >= kSize;
+  });
+  EXPECT_EQ(written, whole);
+  if (GetParam() == io::Backend::epoll) EXPECT_LE(asked.received - before.received, 16 << 10);
+  EXPECT_GE(asked.spliced - before.spliced, 2 * static_cast<long>(kSize - 16_KiB));
+  EXPECT_LE(asked.splices - before.splices, 2 * 256);  // of 4 KiB on average at the least
 }
 
 // The end of the connection leaves with the last bytes, not in a packet of its own: seen by who
