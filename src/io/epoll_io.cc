@@ -396,6 +396,7 @@ void EpollIo::prefetch(int count) {
   if (count < kEventsFew) return;
   const std::span<const epoll_event> events(events_.data(), static_cast<std::size_t>(count));
   for (const epoll_event& event : events) {
+    if (event.data.ptr == nullptr) continue;
     __builtin_prefetch(event.data.ptr);
     __builtin_prefetch(static_cast<const char*>(event.data.ptr) + 64);
   }

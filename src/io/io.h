@@ -59,7 +59,7 @@ class RecvOp : public Op {
 /// Sends all of up to four pieces. The bytes are kept by the owner until completion.
 class SendOp : public Op {
  public:
-  enum class More : std::uint8_t { no, yes };  ///< yes: further bytes follow at once (MSG_MORE)
+  enum class More : std::uint8_t { no, yes };  ///< yes: further bytes, or our end, follow at once
   std::array<Bytes, 4> pieces{};               ///< advanced as they leave
   More more = More::no;
   Result<void> result;

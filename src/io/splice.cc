@@ -97,6 +97,11 @@ Task<Result<void>> deliver(Passage& passage) {
   co_return Result<void>{};
 }
 
+// One direction of a tunnel may be silent as long as the other one moves.
+bool moved_meanwhile(const Splice& work, const Error& error, Instant since) {
+  return error.code == Code::timed_out && work.moved_at != nullptr && *work.moved_at > since;
+}
+
 Task<Result<Spliced>> pass(Passage& passage) {
   Splice& work = passage.work;
   std::size_t in_turn = 0;
@@ -110,8 +115,11 @@ Task<Result<Spliced>> pass(Passage& passage) {
     if (moved.error != 0) co_return std::unexpected(os_error(moved.error, "splice"));
     if (moved.again) {
       passage.give_back();
+      const Instant waiting_since = work.source.loop().now();
       const Result<void> readable = co_await work.source.readable(work.read_stall);
-      if (!readable) co_return fail(readable.error());
+      if (!readable && !moved_meanwhile(work, readable.error(), waiting_since)) {
+        co_return fail(readable.error());
+      }
       continue;
     }
     if (moved.count == 0) {
@@ -128,6 +136,9 @@ Task<Result<Spliced>> pass(Passage& passage) {
     if (in_turn < kTurnBytesMax) continue;
     in_turn = 0;
     co_await yield(work.source.loop().queue);
+    // Where neither side ever has to wait, nothing else would tell.
+    if (const Error* why = work.source.cancelled(); why != nullptr) co_return fail(*why);
+    if (const Error* why = work.sink.cancelled(); why != nullptr) co_return fail(at_sink(*why));
   }
   co_return Spliced::limit;
 }

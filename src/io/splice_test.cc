@@ -207,6 +207,31 @@ TEST_P(SpliceTest, WhoWaitsForASlowSourceHoldsNoPipe) {
   EXPECT_EQ(spliced.why, Spliced::ended);
 }
 
+Task<> splice_one_way(TcpStream* source, TcpStream* sink, Instant* moved_at, PipePool* pool,
+                      Outcome* out) {
+  Splice work{*source, *sink, *pool, kToTheEnd, Millis(20), kLong, moved_at};
+  const Result<Spliced> moved = co_await splice_bytes(work);
+  if (!moved) out->moved = fail(moved.error());
+  out->done = true;
+}
+
+Task<> after(Loop* loop, Millis time, bool* passed) {
+  co_await sleep_until(*loop, loop->now() + time);
+  *passed = true;
+}
+
+TEST_P(SpliceTest, OneDirectionMayBeSilentWhileTheOtherOneMoves) {
+  Instant moved = kNever;  // as if it moved all the time
+  bool passed = false;
+  world.scope.spawn(splice_one_way, in.server.get(), out.client.get(), &moved, &pipes, &spliced);
+  world.scope.spawn(after, &world.loop, Millis(100), &passed);
+  ASSERT_TRUE(world.run([&] { return passed; }));
+  EXPECT_FALSE(spliced.done);
+  moved = Instant{};
+  ASSERT_TRUE(world.run([&] { return spliced.done; }));
+  EXPECT_EQ(spliced.moved.error().code, Code::timed_out);
+}
+
 TEST_P(SpliceTest, WithoutAPipeNothingIsMoved) {
   PipePool none(0);
   world.scope.spawn(splice, in.server.get(), out.client.get(), kToTheEnd, kLong, &none, &spliced);

@@ -24,6 +24,8 @@ class TcpStream final : public Stream, private Timer {
   void set_recv_deadline(Millis stall) override;
   void cancel(Error why) override;
   void cancel_recv(Error why) override;
+  /// The error with which everything ends here since cancel(); nullptr before.
+  [[nodiscard]] const Error* cancelled() const { return cancelled_.get(); }
   void shutdown_write() override;
   void close(Close how) override;
   Socket* plain_socket() override { return socket_; }

@@ -46,8 +46,8 @@ class BodyReader {
   /// Accounts for bytes that were spliced. `ended`: the stream ended behind them.
   enum class Ended : std::uint8_t { no, yes };
   virtual Result<Piece> spliced(std::uint64_t, Ended) { return Piece{}; }
-  /// What a failure of this side's stream during a splice means.
-  [[nodiscard]] virtual Error meaning(const Error& error) const { return error; }
+  /// This side's stream has failed during a splice. Returns what that means.
+  virtual Error splice_failed(const Error& error) { return error; }
   /// Updated while a splice moves bytes; nullptr: nobody looks.
   virtual Instant* moved_at() { return nullptr; }
   /// Bounds of the waits of a splice on this side.

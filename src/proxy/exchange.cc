@@ -239,6 +239,8 @@ Task<> Exchange::tunnel() {
   activity_.moved = context_.loop.now();
   context_.metrics.tunnels_active.add();
   responder_.start_tunnel(*response_, route_->response_edits, activity_, idle);
+  response_.reset();
+  lease_->unpin_head();
   lease_->begin_tunnel(activity_, idle);
   Result<void> flushed = co_await responder_.flush();
   if (flushed) {

@@ -64,6 +64,12 @@ void H1BodyReader::adapt_window() {
   }
 }
 
+// What is still to come is not to be waited for.
+Error H1BodyReader::failure(const Error& error) {
+  failed_ = error.code != Code::cancelled;
+  return meaning(error);
+}
+
 // Receives once. False: the peer's end.
 Task<Result<bool>> H1BodyReader::fill() {
   std::size_t window = window_;
@@ -85,8 +91,7 @@ Task<Result<bool>> H1BodyReader::fill() {
     const bool other_moved = more.error().code == Code::timed_out && activity_ != nullptr &&
                              activity_->moved > waiting_since;
     if (other_moved) continue;
-    failed_ = more.error().code != Code::cancelled;
-    co_return fail(meaning(more.error()));
+    co_return fail(failure(more.error()));
   }
 }
 

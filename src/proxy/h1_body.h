@@ -57,7 +57,7 @@ class H1BodyReader final : public BodyReader {
   [[nodiscard]] const http::FieldList& trailers() const override;
   PlainRun plain_run() override;
   Result<Piece> spliced(std::uint64_t bytes, Ended ended) override;
-  [[nodiscard]] Error meaning(const Error& error) const override;
+  Error splice_failed(const Error& error) override { return failure(error); }
   Instant* moved_at() override { return activity_ != nullptr ? &activity_->moved : nullptr; }
   [[nodiscard]] Millis stall() const override { return stall_; }
 
@@ -67,6 +67,8 @@ class H1BodyReader final : public BodyReader {
 
  private:
   Task<Result<bool>> fill();
+  Error failure(const Error& error);
+  [[nodiscard]] Error meaning(const Error& error) const;
   Result<Piece> take_known();
   Result<Piece> take_chunked();
   Result<Piece> take_until_close();

@@ -62,7 +62,8 @@ void H1Server::input_arrived() {
 
 // Serves the request that has arrived, and all that have come with it.
 Task<> H1Server::serve() {
-  for (;;) {
+  // Cancelled between two requests: what is asked now could not be answered.
+  while (stream_.cancelled() == nullptr) {
     const Next head = co_await read_head();
     if (head == Next::end) break;
     co_await handle_request();
@@ -328,12 +329,16 @@ void H1Request::cancel(Error why) {
 // server is given a little time to answer, and as long as something moves the client is there.
 void H1Request::half_closed() {
   sent_before_ = bytes_sent();
+  looked_at_ = context_.loop.now();
   const Millis grace = context_.snapshot->config().timeouts.client_half_close;
   context_.loop.timers().arm(*this, context_.loop.now() + grace);
 }
 
 void H1Request::on_timer() {
-  if (bytes_sent() != sent_before_) {
+  // A splice accounts for what it moved when it ends; until then the socket tells of it.
+  const io::Socket* socket = stream_.plain_socket();
+  const bool spliced = socket != nullptr && socket->sent_at > looked_at_;
+  if (spliced || bytes_sent() != sent_before_) {
     half_closed();
   } else {
     cancel(kClientGone);

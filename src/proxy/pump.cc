@@ -9,7 +9,7 @@
 namespace weir::proxy {
 namespace {
 
-// A splice is left this often, so that what was moved is counted and a drain is noticed.
+// A splice is left this often, so that what was moved is counted.
 constexpr std::uint64_t kSpliceStep = 4_MiB;
 
 enum class Run : std::uint8_t { copy, moved, last, failed };
@@ -40,7 +40,7 @@ Task<Run> splice_run(BodyReader& reader, BodyWriter& writer, io::PipePool& pipes
   if (!spliced) {
     const bool at_sink = io::sink_failed(spliced.error());
     outcome.failed = at_sink ? Pumped::Side::writer : Pumped::Side::reader;
-    outcome.error = at_sink ? spliced.error() : reader.meaning(spliced.error());
+    outcome.error = at_sink ? spliced.error() : reader.splice_failed(spliced.error());
     co_return Run::failed;
   }
   if (!piece) {

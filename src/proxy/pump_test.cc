@@ -214,6 +214,16 @@ TEST_F(SpliceTest, WhatMayExceedItsLimitIsCopied) {
   out.done = true;
 }
 
+TEST_F(SpliceTest, WhatIsStillToComeOfAStalledBodyIsNotToBeWaitedFor) {
+  start(BodyLength::known(100'000), BodyLength::known(100'000), &pipes, Millis(50));
+  send(pattern(40'000));
+  listen();
+  end();
+  EXPECT_EQ(out.pumped.failed, Side::reader);
+  EXPECT_EQ(out.pumped.error.code, Code::timed_out);
+  EXPECT_TRUE(reader.failed());
+}
+
 TEST_F(SpliceTest, UntilTheEndOfTheStream) {
   const std::string body = pattern(3_MiB);
   start(BodyLength::until_close(), BodyLength::until_close(), &pipes);

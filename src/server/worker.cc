@@ -118,6 +118,7 @@ void Worker::end() {
   context_->snapshot.reset();
   listeners_.clear();
   upstreams_.clear();
+  loop_.io().wait(loop_.now());  // what was closed is freed where it was made
 }
 
 void Worker::join() { thread_.join(); }
