@@ -215,17 +215,18 @@ Task<> splice_one_way(TcpStream* source, TcpStream* sink, Instant* moved_at, Pip
   out->done = true;
 }
 
-Task<> after(Loop* loop, Millis time, bool* passed) {
-  co_await sleep_until(*loop, loop->now() + time);
-  *passed = true;
-}
-
 TEST_P(SpliceTest, OneDirectionMayBeSilentWhileTheOtherOneMoves) {
   Instant moved = kNever;  // as if it moved all the time
-  bool passed = false;
   world.scope.spawn(splice_one_way, in.server.get(), out.client.get(), &moved, &pipes, &spliced);
-  world.scope.spawn(after, &world.loop, Millis(100), &passed);
-  ASSERT_TRUE(world.run([&] { return passed; }));
+  // Twice as long as it may be silent by itself.
+  World::Pair silent = world.pair();
+  Instant never{};
+  for (int i = 0; i < 2; ++i) {
+    Outcome other;
+    world.scope.spawn(splice_one_way, silent.server.get(), silent.server.get(), &never, &pipes,
+                      &other);
+    ASSERT_TRUE(world.run([&] { return other.done; }));
+  }
   EXPECT_FALSE(spliced.done);
   moved = Instant{};
   ASSERT_TRUE(world.run([&] { return spliced.done; }));
