@@ -30,6 +30,10 @@ class TcpStream final : public Stream, private Timer {
   void close(Close how) override;
   Socket* plain_socket() override { return socket_; }
 
+  /// Bytes that were sent and that the peer has not acknowledged yet. Costs a system call.
+  [[nodiscard]] std::uint64_t unacknowledged() const {
+    return socket_ == nullptr ? 0 : loop_->io().unacknowledged(*socket_);
+  }
   /// How long nothing has left of the bytes that wait for the peer; zero when none wait. Costs a
   /// system call.
   [[nodiscard]] Micros send_stall() const;

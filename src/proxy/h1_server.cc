@@ -329,16 +329,19 @@ void H1Request::cancel(Error why) {
 // server is given a little time to answer, and as long as something moves the client is there.
 void H1Request::half_closed() {
   sent_before_ = bytes_sent();
+  unacknowledged_before_ = stream_.unacknowledged();
   looked_at_ = context_.loop.now();
   const Millis grace = context_.snapshot->config().timeouts.client_half_close;
   context_.loop.timers().arm(*this, context_.loop.now() + grace);
 }
 
 void H1Request::on_timer() {
-  // A splice accounts for what it moved when it ends; until then the socket tells of it.
+  // What the client takes may not be seen as sent for long: a socket that was full takes more only
+  // when a good part of it has left, and a splice accounts for what it moved when it ends.
   const io::Socket* socket = stream_.plain_socket();
-  const bool spliced = socket != nullptr && socket->sent_at > looked_at_;
-  if (spliced || bytes_sent() != sent_before_) {
+  const bool taken = stream_.unacknowledged() != unacknowledged_before_ ||
+                     (socket != nullptr && socket->sent_at > looked_at_);
+  if (taken || bytes_sent() != sent_before_) {
     half_closed();
   } else {
     cancel(kClientGone);

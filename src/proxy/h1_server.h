@@ -84,6 +84,7 @@ class H1Request final : public Responder, public Pooled, private io::Timer {
   Context& context_;
   io::Peer::TextSpace peer_text_;
   std::uint64_t sent_before_ = 0;  // when the half-close was last looked at
+  std::uint64_t unacknowledged_before_ = 0;
   Instant looked_at_{};
   bool cancelled_ = false;
   bool started_ = false;
