@@ -8,7 +8,7 @@
 namespace weir::proxy {
 namespace {
 
-constexpr int kRoomAttempts = 4;
+constexpr int kRoomAttempts = 20;
 constexpr Millis kRoomPause{5};
 
 }  // namespace
@@ -123,8 +123,9 @@ Task<Result<io::Socket*>> Upstream::connect(const Endpoint& endpoint,
         co_await io::connect(context_.loop, endpoint.address, connect_timeout(), &connecting);
     const bool none = !socket && socket.error().code == Code::no_descriptors;
     if (!none || attempt == kRoomAttempts || context_.make_room == nullptr) co_return socket;
-    if (!context_.make_room(context_.make_room_self)) co_return socket;
-    // What was closed may take the kernel a moment.
+    // What is closed may take the kernel a moment, and a newcomer may be faster. And where nothing
+    // is idle now, something may end soon.
+    context_.make_room(context_.make_room_self);
     co_await io::sleep_until(context_.loop, context_.loop.now() + kRoomPause);
     if (connecting.cancelled()) co_return socket;
   }
