@@ -20,7 +20,7 @@ namespace weir {
 /// What this thread has asked for so far; tests assert the difference per request.
 struct PoolCounts {
   std::uint64_t allocations = 0;  ///< calls of pool_allocate
-  std::uint64_t misses = 0;       ///< of these, calls that went to malloc
+  std::uint64_t misses = 0;       ///< of these, calls that found nothing kept
   std::int64_t live = 0;          ///< allocated and not yet freed
 };
 

@@ -101,7 +101,7 @@ class FieldList {
 
   // Not initialised: most heads use a few of the places, and touching all of them costs a kilobyte
   // of cache for each head.
-  FieldList() {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  FieldList() {}
 
   void clear() {
     size_ = 0;
