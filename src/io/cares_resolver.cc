@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/thread_signals.h"
 #include "io/resolver.h"
 #include "io/system_socket.h"
 
@@ -93,6 +94,7 @@ Result<void> CaresResolver::open() {
   event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event_ < 0) return std::unexpected(os_error(errno, "eventfd"));
   if (const Result<void> opened = open_channel(); !opened) return opened;
+  const SignalsBlocked blocked;
   thread_ = std::thread([this] { run(); });
   return {};
 }

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/thread_signals.h"
 
 namespace weir::server {
 namespace {
@@ -113,6 +114,7 @@ std::shared_ptr<DescriptorSink> make_sink(int fd) {
 }  // namespace
 
 void start_diagnostics(config::LogLevel level, int fd) {
+  const SignalsBlocked blocked;
   spdlog::init_thread_pool(kQueueMessages, 1);
   auto logger = std::make_shared<spdlog::async_logger>(
       "weir", make_sink(fd), spdlog::thread_pool(), spdlog::async_overflow_policy::overrun_oldest);

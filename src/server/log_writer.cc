@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/thread_signals.h"
 
 namespace weir::server {
 namespace {
@@ -28,6 +29,7 @@ std::uint64_t count_lines(std::string_view lines) {
 
 LogWriter::LogWriter(LogTarget target) : target_(std::move(target)) {
   pending_.reserve(kLogBufferSize);
+  const SignalsBlocked blocked;
   thread_ = std::thread(&LogWriter::run, this);
 }
 

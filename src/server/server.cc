@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -17,7 +18,6 @@
 #include "server/diagnostics.h"
 #include "server/listening.h"
 #include "server/privileges.h"
-#include "server/signals.h"
 
 namespace weir::server {
 namespace {
@@ -102,10 +102,13 @@ std::optional<std::string> Server::start() {
     }
   }
   if (!control_->open()) return "cannot start the control loop";
+  signals_.emplace(control_->loop(), [this](int signal) { on_signal(signal); });
   if (admin_fd >= 0) {
     control_->listen(next_listener_++, admin_fd, {Service::Kind::handler, 0, &admin_});
   }
-  install_signals(control_->loop().io());
+  if (const Result<void> open = signals_->open(); !open) {
+    return "cannot take signals: " + errno_text(open.error().os_errno);
+  }
   for (Worker* worker : all) {
     worker->start(all, [this] { control_->loop().post([this] { worker_ended(); }); });
   }
@@ -324,9 +327,8 @@ Result<io::SocketAddress> Server::listen_with(const io::SocketAddress& address, 
 
 int Server::run() {
   log_info("ready");
-  control_->on_turn = [this] { look_at_signals(); };
   control_->run();
-  uninstall_signals();
+  signals_.reset();
   names_.reset();
   for (const auto& worker : workers_) worker->join();
   if (!admin_file_.empty()) ::unlink(admin_file_.c_str());
@@ -336,15 +338,14 @@ int Server::run() {
   return 0;
 }
 
-void Server::look_at_signals() {
-  const SignalsSeen seen = take_signals();
-  if (seen.stops >= 2) std::_Exit(1);  // asked twice: at once
-  if (seen.stops > stops_) {
-    stops_ = seen.stops;
-    stop();
+void Server::on_signal(int signal) {
+  switch (signal) {
+    case SIGHUP: reload(); break;
+    case SIGUSR1: reopen_logs(); break;
+    default:
+      if (++stops_ > 1) std::_Exit(1);  // asked twice: at once
+      stop();
   }
-  if (seen.reload) reload();
-  if (seen.reopen) reopen_logs();
 }
 
 ProcessStatus Server::process_status() {

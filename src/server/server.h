@@ -17,6 +17,7 @@
 #include "server/metrics_registry.h"
 #include "server/names.h"
 #include "server/process_status.h"
+#include "server/signals.h"
 #include "server/worker.h"
 
 namespace weir::server {
@@ -76,7 +77,7 @@ class Server : private io::Timer {
   void open_admin(int& fd);
   void name_changed(const std::string& name);
   static void close_listening(const Listening& listening);
-  void look_at_signals();
+  void on_signal(int signal);
   void end_drain();
   void worker_ended();
 
@@ -92,6 +93,7 @@ class Server : private io::Timer {
   std::vector<std::unique_ptr<Worker>> workers_;
   proxy::WorkerMetrics control_metrics_;  // not part of what is shown
   std::unique_ptr<Worker> control_;       // the main thread's: signals, admin, the demo's origin
+  std::optional<Signals> signals_;        // from start() to the end of run()
   std::size_t workers_ended_ = 0;
   std::vector<Listening> listening_;
   std::shared_ptr<const Plan> plan_;

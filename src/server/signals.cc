@@ -1,55 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/signals.h"
 
-#include <atomic>
-#include <csignal>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
 
 namespace weir::server {
-namespace {
 
-struct Seen {
-  std::atomic<int> stops{0};
-  std::atomic<bool> reload{false};
-  std::atomic<bool> reopen{false};
-  std::atomic<io::Io*> waker{nullptr};
-};
-// tidy: allow mutable-static because a signal handler reaches nothing else
-Seen seen;
-
-void on_signal(int signal) {
-  switch (signal) {
-    case SIGHUP: seen.reload = true; break;
-    case SIGUSR1: seen.reopen = true; break;
-    default: ++seen.stops; break;
-  }
-  if (io::Io* io = seen.waker.load()) io->wake();  // one write(2)
+Signals::Signals(io::Loop& loop, std::function<void(int)> on_signal)
+    : loop_(loop), on_signal_(std::move(on_signal)) {
+  readable_.signals = this;
+  readable_.callback = [](io::Op& op) {
+    Signals& self = *static_cast<Readable&>(op).signals;
+    self.take();
+    self.wait();
+  };
 }
 
-constexpr int kSignals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
-
-void set_all(void (*handler)(int)) {
-  struct sigaction action{};
-  action.sa_handler = handler;
-  action.sa_flags = SA_RESTART;
-  for (const int signal : kSignals) sigaction(signal, &action, nullptr);
+Signals::~Signals() {
+  if (source_ != nullptr) loop_.io().close(*source_);
 }
 
-}  // namespace
-
-void install_signals(io::Io& io) {
-  seen.waker = &io;
-  set_all(on_signal);
+Result<void> Signals::open() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a log that may not grow is a log that cannot be written
+  const sigset_t set = control_signals();
+  const int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (fd < 0) return std::unexpected(os_error(errno, "signalfd"));
+  blocked_.emplace();
+  source_ = loop_.io().adopt(fd);
+  wait();
+  return {};
 }
 
-SignalsSeen take_signals() {
-  return {seen.stops.load(), seen.reload.exchange(false), seen.reopen.exchange(false)};
+void Signals::wait() {
+  while (loop_.io().start_readable(*source_, readable_)) take();
 }
 
-void uninstall_signals() {
-  set_all(SIG_DFL);
-  seen.waker = nullptr;
+void Signals::take() {
+  signalfd_siginfo seen{};
+  while (::read(source_->fd, &seen, sizeof seen) == static_cast<ssize_t>(sizeof seen)) {
+    on_signal_(static_cast<int>(seen.ssi_signo));
+  }
+  loop_.io().clear_readable(*source_);
 }
 
 }  // namespace weir::server

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/thread_signals.h"
 #include "io/listener.h"
 #include "proxy/tcp_session.h"
 #include "server/diagnostics.h"
@@ -80,6 +81,7 @@ void Worker::open(std::unique_ptr<io::Io> io, std::uint64_t seed) {
 
 void Worker::start(std::vector<Worker*> all, std::function<void()> ended) {
   all_ = std::move(all);
+  const SignalsBlocked blocked;
   thread_ = std::thread([this, ended = std::move(ended)] {
     pthread_setname_np(pthread_self(), ("weir-" + std::to_string(index_)).c_str());
     run();
