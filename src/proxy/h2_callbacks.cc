@@ -117,6 +117,7 @@ ssize_t H2Callbacks::read_body(nghttp2_session*, std::int32_t, std::uint8_t*, st
       *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
       session_of(user).submit_trailers(stream);
     }
+    if (count == 0) writer.sent_last();  // there may be no frame that send_data() is told of
   }
   return static_cast<ssize_t>(count);
 }
