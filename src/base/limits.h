@@ -64,6 +64,12 @@ inline constexpr int kEventsPerWait = 64;
 inline constexpr unsigned kRingEntries = 512;
 inline constexpr unsigned kRingBuffers = 64;
 
+// Before a connection's protocol begins.
+inline constexpr std::size_t kProxyHeaderMax = 4_KiB;  ///< a PROXY header with all its additions
+/// A ClientHello with the heads of its records: what is held until its upstream is known. Browsers
+/// send less than 2 KiB, post-quantum keys included.
+inline constexpr std::size_t kClientHelloMax = 16_KiB;
+
 // After an error response: what is still read of the request, so that the client sees the response
 // and not a reset. RFC 9112 section 9.6.
 inline constexpr std::size_t kLingerBytesMax = 256_MiB;
