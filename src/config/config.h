@@ -183,6 +183,7 @@ struct Listen {
   Address address;
   ProxyPeers proxy_protocol;
   std::vector<Passthrough> passthrough;  ///< as written; proxy/passthrough.h has the order
+  [[nodiscard]] bool serves_http() const { return tcp_upstream.empty() && passthrough.empty(); }
   std::string tcp_upstream;              ///< plain TCP to this upstream; empty: HTTP
   int backlog = 4096;
   unsigned unix_mode = 0660;  ///< permissions of a unix socket

@@ -26,7 +26,9 @@ class H1Client final : public ListNode<H1Client>,
                        private Input::Watcher,
                        public Pooled {
  public:
-  H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket);
+  /// `ends`: what the server was told of the connection's client; nullptr: nothing.
+  H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+           const Ends* ends);
   ~H1Client() override;
 
   /// Begins a request: encodes its head, which leaves with the first bytes of the body.
@@ -64,8 +66,10 @@ class H1Client final : public ListNode<H1Client>,
   [[nodiscard]] Endpoint& endpoint() { return *endpoint_; }
   [[nodiscard]] Upstream& upstream() { return upstream_; }
 
-  /// Takes an idle connection out of its pool; nullptr if there is none that is fit.
-  static std::unique_ptr<H1Client> take_idle(Upstream& upstream, Endpoint& endpoint);
+  /// Takes an idle connection out of its pool; nullptr if there is none that is fit. One whose
+  /// server was told of a client is fit for that client only.
+  static std::unique_ptr<H1Client> take_idle(Upstream& upstream, Endpoint& endpoint,
+                                             const Ends* ends);
   /// Puts a connection into its pool if nothing about it is in doubt, else closes it.
   static void give_back(std::unique_ptr<H1Client> client, bool response_keep_alive);
   /// Closes this idle connection and removes it from its pool. Deletes this.
@@ -76,9 +80,12 @@ class H1Client final : public ListNode<H1Client>,
   void input_arrived() override { discard_idle(); }
   void begin_exchange();
   [[nodiscard]] bool fit(Instant now) const;
+  [[nodiscard]] bool late(Instant now) const;
+  static H1Client* find_idle(Endpoint& endpoint, const Ends* ends);
 
   Upstream& upstream_;
   std::shared_ptr<Endpoint> endpoint_;
+  std::unique_ptr<const Ends> ends_;  // that the server was told of
   io::TcpStream stream_;
   Input input_;
   io::Chunk head_;  // under the response's head
@@ -105,10 +112,10 @@ class UpstreamLease {
   ~UpstreamLease() { release(false); }
 
   /// Takes an idle connection; empty if there is none.
-  static UpstreamLease of_idle(Upstream& upstream, Endpoint& endpoint);
-  /// Takes over a socket that was connected to the endpoint.
+  static UpstreamLease of_idle(Upstream& upstream, Endpoint& endpoint, const Ends* ends);
+  /// Takes over a socket that was connected to the endpoint. `ends`: as of Upstream::connect.
   static UpstreamLease of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                              io::Socket* socket);
+                              io::Socket* socket, const Ends* ends);
 
   /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps
   /// the connection.

@@ -27,7 +27,8 @@ class Handler {
 /// One request on an HTTP/1 connection: lives from its first byte until its response is complete.
 class H1Request final : public Responder, public Pooled, private io::Timer {
  public:
-  H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer);
+  H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer,
+            const io::Peer* destination);
 
   // Responder
   Task<Result<void>> inform(const http::ResponseHead& head) override;
@@ -97,11 +98,11 @@ class H1Request final : public Responder, public Pooled, private io::Timer {
 
 class H1Server final : public Connection, private Input::Watcher {
  public:
-  /// Takes over an accepted socket. `handler`: nullptr for the proxy.
-  H1Server(Context& context, io::Socket* socket, const io::Peer& peer, Handler* handler);
+  /// Takes over a connection. `handler`: nullptr for the proxy.
+  H1Server(Context& context, Accepted accepted, Handler* handler);
   ~H1Server() override;
 
-  void start() override { await_request(); }
+  void start() override;
   void drain() override;
   void abort(Error why) override;
   [[nodiscard]] bool idle() const override;
@@ -130,9 +131,10 @@ class H1Server final : public Connection, private Input::Watcher {
   Input input_;
   Handler* handler_;
   std::unique_ptr<H1Request> request_;
-  Instant accepted_;
+  std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
   io::Peer peer_;
   std::uint32_t requests_ = 0;
+  std::uint32_t accepted_;  // milliseconds of the loop's clock: there are many of these objects
   bool draining_ = false;
   bool aborted_ = false;  // it ends in its own time, and is not there to be closed once more
   Cause turned_away_ = Cause::none;

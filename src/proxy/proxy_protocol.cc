@@ -247,13 +247,14 @@ Result<std::size_t> parse_proxy_header(Bytes bytes, ProxyHeader& header) {
   return missing();
 }
 
-std::string_view make_proxy_header(ProxyVersion version, const Ends& ends,
+std::string_view make_proxy_header(config::ProxyProtocol version, const Ends& ends,
                                    ProxyHeaderSpace& space) {
   const bool ip = !ends.source.unix_socket && !ends.destination.unix_socket;
   const bool as_v4 = ip && is_v4(ends.source) && is_v4(ends.destination);
   switch (version) {
-    case ProxyVersion::v1: return ip ? make_line(ends, as_v4, space) : "PROXY UNKNOWN\r\n";
-    case ProxyVersion::v2: return make_binary(ends, ip, as_v4, space);
+    case config::ProxyProtocol::off: return {};
+    case config::ProxyProtocol::v1: return ip ? make_line(ends, as_v4, space) : "PROXY UNKNOWN\r\n";
+    case config::ProxyProtocol::v2: return make_binary(ends, ip, as_v4, space);
   }
   WEIR_UNREACHABLE("version");
 }

@@ -11,23 +11,17 @@
 #include <string_view>
 
 #include "base/bytes.h"
-#include "io/address.h"
+#include "config/config.h"
+#include "proxy/ends.h"
 
 namespace weir::proxy {
-
-/// Both ends of a client's connection. In a header both addresses are IP addresses.
-struct Ends {
-  io::Peer source;       ///< the client
-  io::Peer destination;  ///< where it connected to
-  bool operator==(const Ends&) const = default;
-};
 
 struct ProxyHeader {
   /// `own`: what is known of the connection itself is all that there is to know: LOCAL (a health
   /// check of the proxy's), UNKNOWN, and families that have no IP address (a unix socket).
   enum class Tells : std::uint8_t { own, ends };
   Tells tells = Tells::own;
-  Ends ends;
+  Ends ends;  ///< IP addresses both
 };
 
 /// Reads the header at the front of `bytes`. Returns its size, or 0 when more bytes are needed.
@@ -36,14 +30,13 @@ struct ProxyHeader {
 /// 2 (TLVs) are passed over, but they must be whole, and a checksum among them must be right.
 Result<std::size_t> parse_proxy_header(Bytes bytes, ProxyHeader& header);
 
-enum class ProxyVersion : std::uint8_t { v1, v2 };
-
 /// The longest that is made: 16 bytes and two IPv6 addresses with ports, or a line of version 1.
 inline constexpr std::size_t kProxyHeaderSpace = 107;
 using ProxyHeaderSpace = std::array<char, kProxyHeaderSpace>;
 
-/// The header for these ends, in memory of the caller's. What did not come by IP is unknown in
-/// version 1 and unspecified in version 2.
-std::string_view make_proxy_header(ProxyVersion version, const Ends& ends, ProxyHeaderSpace& space);
+/// The header for these ends, in memory of the caller's; empty if it is off. What did not come by
+/// IP is unknown in version 1 and unspecified in version 2.
+std::string_view make_proxy_header(config::ProxyProtocol version, const Ends& ends,
+                                   ProxyHeaderSpace& space);
 
 }  // namespace weir::proxy

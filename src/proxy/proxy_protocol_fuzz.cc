@@ -57,7 +57,7 @@ void check_meaning(std::string_view bytes) {
   const bool line = bytes.starts_with("PROXY ");
   (line ? check_line : check_binary)(bytes.substr(0, *size), header);
   if (header.tells == ProxyHeader::Tells::own) return;
-  for (const ProxyVersion version : {ProxyVersion::v1, ProxyVersion::v2}) {
+  for (const auto version : {config::ProxyProtocol::v1, config::ProxyProtocol::v2}) {
     ProxyHeaderSpace space;
     ProxyHeader again;
     const std::string_view made = make_proxy_header(version, header.ends, space);

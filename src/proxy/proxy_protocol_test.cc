@@ -218,13 +218,14 @@ io::Peer peer(std::string_view ip, std::uint16_t port) {
 TEST(MakeProxyHeader, SaysWhatTheSpecificationSays) {
   ProxyHeaderSpace space;
   const Ends four{peer("192.0.2.7", 56324), peer("198.51.100.1", 443)};
-  EXPECT_EQ(make_proxy_header(ProxyVersion::v1, four, space),
+  EXPECT_EQ(make_proxy_header(config::ProxyProtocol::v1, four, space),
             "PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n");
-  EXPECT_EQ(make_proxy_header(ProxyVersion::v2, four, space), v2("\x21\x11", kFour));
+  EXPECT_EQ(make_proxy_header(config::ProxyProtocol::v2, four, space), v2("\x21\x11", kFour));
   const Ends six{peer("2001:db8::7", 1), peer("198.51.100.1", 2)};
-  EXPECT_EQ(make_proxy_header(ProxyVersion::v1, six, space),
+  EXPECT_EQ(make_proxy_header(config::ProxyProtocol::v1, six, space),
             "PROXY TCP6 2001:db8::7 ::ffff:198.51.100.1 1 2\r\n");
-  EXPECT_EQ(make_proxy_header(ProxyVersion::v2, six, space).substr(12, 4), "\x21\x21\x00\x24"sv);
+  EXPECT_EQ(make_proxy_header(config::ProxyProtocol::v2, six, space).substr(12, 4),
+            "\x21\x21\x00\x24"sv);
 }
 
 TEST(MakeProxyHeader, IsReadAgainAsItWas) {
@@ -234,7 +235,7 @@ TEST(MakeProxyHeader, IsReadAgainAsItWas) {
                       {peer(longest, 65535), peer(longest, 65535)},
                       {peer("192.0.2.7", 1), peer("::1", 2)}};
   for (const Ends& ends : all) {
-    for (const ProxyVersion version : {ProxyVersion::v1, ProxyVersion::v2}) {
+    for (const auto version : {config::ProxyProtocol::v1, config::ProxyProtocol::v2}) {
       ProxyHeaderSpace space;
       ProxyHeader header;
       const std::string_view bytes = make_proxy_header(version, ends, space);
@@ -250,8 +251,8 @@ TEST(MakeProxyHeader, OfAUnixSocketIsUnknown) {
   local.unix_socket = true;
   for (const Ends& ends : {Ends{local, peer("::1", 1)}, Ends{peer("::1", 1), local}}) {
     ProxyHeaderSpace space;
-    EXPECT_EQ(make_proxy_header(ProxyVersion::v1, ends, space), "PROXY UNKNOWN\r\n");
-    EXPECT_EQ(make_proxy_header(ProxyVersion::v2, ends, space), v2("\x21\x00"sv, ""));
+    EXPECT_EQ(make_proxy_header(config::ProxyProtocol::v1, ends, space), "PROXY UNKNOWN\r\n");
+    EXPECT_EQ(make_proxy_header(config::ProxyProtocol::v2, ends, space), v2("\x21\x00"sv, ""));
   }
 }
 

@@ -25,17 +25,19 @@ TcpSession::End::End(Context& context, io::Socket* socket, const BodyCauses& cau
       reader(input, &stream, causes),
       writer(stream, &stream, context.texts) {}
 
-TcpSession::TcpSession(Context& context, io::Socket* socket, const io::Peer& peer,
-                       std::shared_ptr<Upstream> upstream)
+TcpSession::TcpSession(Context& context, Accepted accepted, std::shared_ptr<Upstream> upstream)
     : context_(context),
       snapshot_(context.snapshot),
       upstream_(std::move(upstream)),
-      peer_(peer),
-      peer_text_(peer.text()),
-      client_(context, socket, kFromClient),
+      peer_(accepted.peer),
+      peer_text_(accepted.peer.text()),
+      destination_(std::move(accepted.destination)),
+      name_(std::move(accepted.name)),
+      client_(context, accepted.socket, kFromClient),
       uploads_(context.loop.queue),
       started_(context.loop.now()),
       started_wall_(context.loop.wall_time()) {
+  client_.input.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
   context_.metrics.tunnels_active.add();
 }
@@ -81,6 +83,11 @@ Task<> TcpSession::serve() {
   server_->stream.close(how);
 }
 
+std::unique_ptr<const Ends> TcpSession::told_ends() const {
+  if (!upstream_->tells_ends()) return nullptr;
+  return std::make_unique<const Ends>(ends_of(client_.stream, peer_, destination_.get()));
+}
+
 Task<Result<io::Socket*>> TcpSession::connect() {
   std::array<const Endpoint*, kAttemptsMax> tried{};
   for (std::size_t attempt = 0;; ++attempt) {
@@ -91,7 +98,8 @@ Task<Result<io::Socket*>> TcpSession::connect() {
           "pick");
     }
     const Instant begun = context_.loop.now();
-    Result<io::Socket*> socket = co_await upstream_->connect(*endpoint_, connecting_);
+    const std::unique_ptr<const Ends> ends = told_ends();
+    Result<io::Socket*> socket = co_await upstream_->connect(*endpoint_, connecting_, ends.get());
     if (aborted_.where != nullptr) co_return socket;
     if (socket) {
       upstream_->worked(*endpoint_);
@@ -146,6 +154,7 @@ void TcpSession::log() {
   record.protocol = "TCP";
   record.peer = &peer_;
   record.client = peer_text_;
+  record.host = name_;
   record.upstream = upstream_->name();
   record.upstream_counts = &upstream_->counts();
   if (endpoint_ != nullptr) record.server = endpoint_->name;

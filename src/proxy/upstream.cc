@@ -4,12 +4,22 @@
 #include <algorithm>
 
 #include "proxy/h1_client.h"
+#include "proxy/proxy_protocol.h"
 
 namespace weir::proxy {
 namespace {
 
 constexpr int kRoomAttempts = 20;
 constexpr Millis kRoomPause{5};
+
+// On a new connection the kernel has room for it, so that this hardly ever waits.
+Task<Result<void>> tell_ends(io::Stream& stream, config::ProxyProtocol version, const Ends& ends,
+                             Millis timeout) {
+  ProxyHeaderSpace space;
+  const std::array<Bytes, 4> pieces = {make_proxy_header(version, ends, space)};
+  Result<void> sent = co_await stream.send(pieces, timeout);
+  co_return sent;
+}
 
 }  // namespace
 
@@ -116,8 +126,19 @@ bool Upstream::shed_idle() {
   return false;
 }
 
-Task<Result<io::Socket*>> Upstream::connect(const Endpoint& endpoint,
-                                            io::ConnectHandle& connecting) {
+Task<Result<io::Socket*>> Upstream::connect(const Endpoint& endpoint, io::ConnectHandle& connecting,
+                                            const Ends* ends) {
+  const config::ProxyProtocol version = settings_->proxy_protocol;  // a reload may change it
+  const Millis timeout = connect_timeout();
+  Result<io::Socket*> socket = co_await open(endpoint, connecting);
+  if (!socket || ends == nullptr) co_return socket;
+  io::TcpStream stream(context_.loop, *socket);
+  Result<void> told = co_await tell_ends(stream, version, *ends, timeout);
+  if (!told) co_return fail(told.error());
+  co_return stream.release();
+}
+
+Task<Result<io::Socket*>> Upstream::open(const Endpoint& endpoint, io::ConnectHandle& connecting) {
   for (int attempt = 0;; ++attempt) {
     Result<io::Socket*> socket =
         co_await io::connect(context_.loop, endpoint.address, connect_timeout(), &connecting);

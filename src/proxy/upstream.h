@@ -18,6 +18,7 @@
 #include "io/address.h"
 #include "io/tcp_stream.h"
 #include "proxy/context.h"
+#include "proxy/ends.h"
 
 namespace weir::proxy {
 
@@ -79,9 +80,14 @@ class Upstream {
   /// Closes the connection that has been idle for longest at one of its servers. False: there is
   /// none.
   bool shed_idle();
-  /// Connects to one of its servers. When descriptors run out what is idle makes room first.
-  /// `connecting`: for whoever may have to end it.
-  Task<Result<io::Socket*>> connect(const Endpoint& endpoint, io::ConnectHandle& connecting);
+  /// Whether its servers are told of each connection for which client it is.
+  [[nodiscard]] bool tells_ends() const {
+    return settings_->proxy_protocol != config::ProxyProtocol::off;
+  }
+  /// Connects to one of its servers, and tells it of `ends` (nullptr: nothing). When descriptors
+  /// run out what is idle makes room first. `connecting`: for whoever may have to end it.
+  Task<Result<io::Socket*>> connect(const Endpoint& endpoint, io::ConnectHandle& connecting,
+                                    const Ends* ends);
 
   [[nodiscard]] const config::Upstream& settings() const { return *settings_; }
   [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }
@@ -97,6 +103,7 @@ class Upstream {
   UpstreamCounts& counts() { return counts_; }
 
  private:
+  Task<Result<io::Socket*>> open(const Endpoint& endpoint, io::ConnectHandle& connecting);
   Endpoint* round_robin(std::span<Endpoint* const> candidates);
   Endpoint* least_connections(std::span<Endpoint* const> candidates);
   void rebuild();
