@@ -13,16 +13,9 @@
 #include "proxy/connection.h"
 #include "proxy/exchange.h"
 #include "proxy/h1_body.h"
+#include "proxy/handler.h"
 
 namespace weir::proxy {
-
-/// What answers the exchanges of a connection instead of the configured routes: the admin interface
-/// and the demo's origin. nullptr stands for the proxy.
-class Handler {
- public:
-  virtual ~Handler() = default;
-  virtual Task<> handle(const http::RequestHead& head, BodyReader& body, Responder& responder) = 0;
-};
 
 /// One request on an HTTP/1 connection: lives from its first byte until its response is complete.
 class H1Request final : public Responder, public Pooled, private io::Timer {
@@ -111,7 +104,7 @@ class H1Server final : public Connection, private Input::Watcher {
   void turn_away(Cause cause) { turned_away_ = cause; }
 
  private:
-  enum class Next : std::uint8_t { request, end };
+  enum class Next : std::uint8_t { request, http2, end };
 
   void await_request();
   void input_arrived() override;
@@ -122,6 +115,7 @@ class H1Server final : public Connection, private Input::Watcher {
   Next end_request();
   [[nodiscard]] bool may_go_on() const;
   void begin_request();
+  void become_http2();
   void look_again(const http::HeadLimits& limits);
   Task<> refuse(Cause cause);
   Task<> linger();
