@@ -93,6 +93,7 @@ class Checks {
     std::map<std::pair<std::string, std::string>, Place> seen;
     const std::vector<std::string> any = {""};
     for (const PassthroughDraft& entry : listen.passthrough_drafts) {
+      if (entry.names.empty() && entry.protocols.empty()) continue;  // a mistake of its own
       for (const std::string& name : entry.names.empty() ? any : entry.names) {
         for (const std::string& protocol : entry.protocols.empty() ? any : entry.protocols) {
           const auto [first, fresh] = seen.emplace(std::pair(name, protocol), entry.node->place);

@@ -59,9 +59,20 @@ void read_listen_proxy_protocol(Report& report, const Node& node, const Setting&
 
 void read_listen_passthrough(Report& report, const Node& node, const Setting& setting,
                              ListenDraft& into) {
-  if (!expect(report, node, Node::Kind::array, setting)) return;
+  if (!node.is(Node::Kind::array)) {
+    return report.error(
+        node.place,
+        fmt::format("\"{}\" must be a list of tables, not {}", setting.name, kind_name(node.kind)),
+        "write [{ sni = \"example.com\", upstream = \"name\" }]");
+  }
   for (const Node& item : node.items) {
-    if (!expect(report, item, Node::Kind::table, setting)) continue;
+    if (!item.is(Node::Kind::table)) {
+      report.error(item.place,
+                   fmt::format("an entry of \"{}\" must be a table, not {}", setting.name,
+                               kind_name(item.kind)),
+                   "write { sni = \"example.com\", upstream = \"name\" }");
+      continue;
+    }
     PassthroughDraft& entry = into.passthrough_drafts.emplace_back();
     entry.node = &item;
     read_section(report, item, Section::passthrough, &entry);

@@ -128,11 +128,12 @@ class H1Server final : public Connection, private Input::Watcher {
   std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
   io::Peer peer_;
   std::uint32_t requests_ = 0;
-  std::uint32_t accepted_;  // milliseconds of the loop's clock: there are many of these objects
-  bool draining_ = false;
-  bool aborted_ = false;  // it ends in its own time, and is not there to be closed once more
+  // What follows is packed: this and what waits in it is all that an idle connection costs.
+  std::uint32_t accepted_;  // milliseconds of the loop's clock
   Cause turned_away_ = Cause::none;
-  bool unread_input_ = false;  // closing at once might reset the connection
+  bool draining_ : 1 = false;
+  bool aborted_ : 1 = false;  // it ends in its own time, and is not there to be closed once more
+  bool unread_input_ : 1 = false;  // closing at once might reset the connection
 };
 
 }  // namespace weir::proxy

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/passthrough.h"
 
-#include <algorithm>
-
 namespace weir::proxy {
 
 Passthrough::Passthrough(const std::vector<config::Passthrough>& entries,
@@ -17,19 +15,21 @@ Passthrough::Passthrough(const std::vector<config::Passthrough>& entries,
       }
     }
   }
-  for (auto& [name, targets] : by_name_) {
-    std::ranges::stable_partition(targets, [](const Target& t) { return !t.protocol.empty(); });
-  }
 }
 
 const Passthrough::Target* Passthrough::find(std::string_view name,
                                              const tls::ClientHello& hello) const {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) return nullptr;
-  const auto target = std::ranges::find_if(found->second, [&](const Target& t) {
-    return t.protocol.empty() || hello.offers(t.protocol);
-  });
-  return target == found->second.end() ? nullptr : &*target;
+  const Target* any = nullptr;
+  for (const Target& target : found->second) {
+    if (target.protocol.empty()) {
+      any = &target;
+    } else if (hello.offers(target.protocol)) {
+      return &target;
+    }
+  }
+  return any;
 }
 
 const std::shared_ptr<Upstream>& Passthrough::match(const tls::ClientHello& hello) const {

@@ -63,7 +63,8 @@ class Inbound(Case):
             client.try_send(piece)
         self.assertTrue(client.closed())
         entry = weir.logged(1)[0]
-        self.assertEqual((entry["cause"], entry["client"], entry["status"]), (cause, "127.0.0.1", 0))
+        self.assertEqual((entry["cause"], entry["client"], entry["status"]),
+                         (cause, "127.0.0.1", 0))
         counted = [value for (name, labels), value in weir.metrics().items()
                    if ("cause", cause) in labels]
         self.assertEqual(counted, [1], weir.ask("/metrics"))
@@ -123,7 +124,7 @@ class Inbound(Case):
                          "203.0.113.9, 192.0.2.7")
         self.assertEqual(weir.logged_one("/who")["client"], "203.0.113.9")
 
-    # --- who has to send one, and who must not -----------------------------------------------------
+    # --- who has to send one, and who must not ----------------------------------------------------
 
     def test_missing(self):
         self.claim_closed("proxy_header_missing", request("/"))
@@ -224,7 +225,7 @@ class Inbound(Case):
         self.assertEqual(weir.terminate(), 0)
         self.assertTrue(client.closed())
 
-    # --- plain TCP ---------------------------------------------------------------------------------
+    # --- plain TCP --------------------------------------------------------------------------------
 
     def test_tcp(self):
         server = self.kept(Server(echo))
@@ -260,11 +261,12 @@ class HeaderReader:
 
     def _serve(self, sock):
         stream = Stream(sock)
-        begin = stream.exactly(16)
-        if begin.startswith(SIGNATURE):
-            header = begin + stream.exactly(struct.unpack(">H", begin[14:])[0])
+        header = stream.exactly(len(SIGNATURE))
+        if header == SIGNATURE:
+            header += stream.exactly(4)
+            header += stream.exactly(struct.unpack(">H", header[14:])[0])
         else:
-            header = begin if begin.endswith(b"\r\n") else begin + stream.until(b"\r\n")
+            header += stream.until(b"\r\n")
         paths = []
         self.connections.append((bytes(header), paths))
         while not stream.at_end():
@@ -317,7 +319,8 @@ class Outbound(Case):
         clients = [self.client(weir) for _ in range(5)]
         for number in range(4):
             for client in clients:
-                self.assertEqual(client.get(f"/{client.sock.getsockname()[1]}/{number}").status, 200)
+                port = client.sock.getsockname()[1]
+                self.assertEqual(client.get(f"/{port}/{number}").status, 200)
         self.assertEqual(len(server.connections), 5)
         for header, paths in server.connections:
             port = header.split()[4].decode()
