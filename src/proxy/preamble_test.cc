@@ -19,7 +19,7 @@ const std::string kHello = tls::bytes_of(tls::kHelloOpenssl13);  // of a.example
 class PreambleTest : public testing::Test {
  protected:
   PreambleTest() {
-    const auto config = config_of("timeouts.client_head = '2s'\nroute = [{ respond = 404 }]");
+    const auto config = config_of("[timeouts]\nclient_head = '5s'\n[[route]]\nrespond = 404");
     world.context.snapshot = std::make_shared<Snapshot>(config, nullptr);
     world.context.snapshot->none.counts = &counts;
     upstreams["a"] = std::make_shared<Upstream>(world.context, upstream_counts);
@@ -120,8 +120,8 @@ TEST_F(PreambleTest, HandsOnTheWholeClientHelloAtEveryCut) {
 TEST_F(PreambleTest, WhatIsForNoEntryIsServedOrClosed) {
   const std::vector<config::Passthrough> other = {{{"b.example"}, {}, "a"}};
   const std::string own = "PROXY UNKNOWN\r\n";
-  EXPECT_EQ(outcome(rules(other, "a"), {own + kHello}), "::  - a.example -|" + kHello);
-  EXPECT_EQ(outcome(rules(other, "a"), {own + "GET"}), "::  -  -|GET");
+  EXPECT_EQ(outcome(rules(other, "a"), {own + kHello}), ":: - a.example -|" + kHello);
+  EXPECT_EQ(outcome(rules(other, "a"), {own + "GET"}), ":: -  -|GET");
   EXPECT_EQ(told, "");
   EXPECT_EQ(outcome(rules(other), {own + kHello}), "passthrough_unmatched");
   EXPECT_EQ(told, "\x15\x03\x03\0\x02\x02\x70"sv);
@@ -135,7 +135,7 @@ TEST_F(PreambleTest, WaitsForSoLongInTotal) {
   const auto both = rules({{{"a.example"}, {}, "a"}}, "a");
   EXPECT_EQ(outcome(both, {kHeader}), "client_hello_timeout");
   EXPECT_EQ(outcome(both, {kHeader + kHello.substr(0, 99)}), "client_hello_timeout");
-  std::vector<std::string> drip(3'000, "x");  // a byte each millisecond
+  std::vector<std::string> drip(800, "x");  // for longer, a byte with each turn of the wheel
   drip.front() = "\r\n\r\n\0\r\nQUIT\n\x21\x11\x0f\x00"s;
   EXPECT_EQ(outcome(rules({}), drip), "proxy_header_timeout");
 }
