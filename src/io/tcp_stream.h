@@ -34,8 +34,7 @@ class TcpStream final : public Stream, private Timer {
   }
   [[nodiscard]] Micros send_stall() const override;
   [[nodiscard]] Peer local_end() const override {
-    WEIR_ASSERT(socket_ != nullptr);
-    return loop_->io().local_end(*socket_);
+    return socket_ == nullptr ? Peer() : loop_->io().local_end(*socket_);
   }
   /// Gives the socket up, to whoever makes another stream of it. Nothing is under way.
   [[nodiscard]] Socket* release();

@@ -24,6 +24,13 @@ H1Client::~H1Client() {
   stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }
 
+H1Client* H1Client::open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                             io::Socket* socket, const Ends* ends) {
+  auto* client = new H1Client(upstream, endpoint, socket, ends);
+  client->begin_exchange();
+  return client;
+}
+
 void H1Client::begin_exchange() {
   ++requests_;
   head_started_ = false;
@@ -31,10 +38,10 @@ void H1Client::begin_exchange() {
 }
 
 void H1Client::start(const http::RequestHead& head, std::string_view target,
-                     std::span<const http::HeadEdit> edits, bool upgrade) {
+                     std::span<const http::HeadEdit> edits, Upgrade upgrade) {
   http::Framing framing;
   framing.body = head.body;
-  if (upgrade) framing.upgrade = head.upgrade;
+  if (upgrade == Upgrade::yes) framing.upgrade = head.upgrade;
   offered_ = !framing.upgrade.empty();
   last_ = !head.body.empty() && http::content_is_unusual(head.method);
   framing.keep_alive = !last_;
@@ -120,8 +127,7 @@ H1Client* H1Client::find_idle(Endpoint& endpoint, const Ends* ends) {
   return found;
 }
 
-std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endpoint,
-                                              const Ends* ends) {
+H1Client* H1Client::take_idle(Upstream& upstream, Endpoint& endpoint, const Ends* ends) {
   const Instant now = upstream.context().loop.now();
   while (H1Client* const client = find_idle(endpoint, ends)) {
     if (client->late(now) || !client->fit(now)) {
@@ -133,7 +139,8 @@ std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endp
     upstream.counts().idle.sub();
     client->input_.watch(nullptr);
     client->input_.set_deadline(Millis(0));
-    return std::unique_ptr<H1Client>(client);
+    client->begin_exchange();
+    return client;
   }
   return nullptr;
 }
@@ -169,41 +176,6 @@ void H1Client::discard_idle() {
   --endpoint_->idle_count;
   upstream_.counts().idle.sub();
   delete this;  // the pool owned it
-}
-
-UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
-  if (this != &other) {
-    release(false);
-    client_ = std::move(other.client_);
-  }
-  return *this;
-}
-
-UpstreamLease UpstreamLease::of_idle(Upstream& upstream, Endpoint& endpoint, const Ends* ends) {
-  UpstreamLease lease(H1Client::take_idle(upstream, endpoint, ends));
-  if (lease) upstream.counts().reuses.add();
-  return lease;
-}
-
-UpstreamLease UpstreamLease::of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    io::Socket* socket, const Ends* ends) {
-  upstream.counts().connects.add();
-  return UpstreamLease(std::make_unique<H1Client>(upstream, endpoint, socket, ends));
-}
-
-UpstreamLease::UpstreamLease(std::unique_ptr<H1Client> client) : client_(std::move(client)) {
-  if (client_ == nullptr) return;
-  client_->begin_exchange();
-  ++client_->endpoint().active;
-  client_->upstream().counts().active.add();
-}
-
-void UpstreamLease::release(bool reusable) {
-  if (client_ == nullptr) return;
-  --client_->endpoint().active;
-  client_->upstream().counts().active.sub();
-  H1Client::give_back(std::move(client_), reusable);
-  client_.reset();
 }
 
 }  // namespace weir::proxy

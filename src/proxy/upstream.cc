@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "proxy/h1_client.h"
+#include "proxy/h2_client.h"
 #include "proxy/proxy_protocol.h"
 
 namespace weir::proxy {
@@ -82,7 +83,7 @@ void Upstream::rebuild() {
   for (const auto& old : next) {
     if (std::ranges::find(endpoints_, old) != endpoints_.end()) continue;
     old->retired = true;
-    while (!old->idle.empty()) old->idle.front().discard_idle();
+    drop_kept(*old);
   }
   candidates_.reserve(endpoints_.size());
 }
@@ -112,9 +113,13 @@ void Upstream::add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
 }
 
 void Upstream::close_idle() {
-  for (const auto& endpoint : endpoints_) {
-    while (!endpoint->idle.empty()) endpoint->idle.front().discard_idle();
-  }
+  for (const auto& endpoint : endpoints_) drop_kept(*endpoint);
+}
+
+// Shared connections end when what is under way on them has.
+void Upstream::drop_kept(Endpoint& endpoint) {
+  while (!endpoint.idle.empty()) endpoint.idle.front().discard_idle();
+  endpoint.shared.for_each([](H2Client& client) { client.retire(); });
 }
 
 bool Upstream::shed_idle() {
@@ -126,19 +131,51 @@ bool Upstream::shed_idle() {
   return false;
 }
 
-Task<Result<io::Socket*>> Upstream::connect(const Endpoint& endpoint, io::ConnectHandle& connecting,
+// A failure is everybody's; whoever comes first then tries again.
+Task<> Upstream::await_opening(Endpoint& endpoint) {
+  // Who makes a connection has a place on it as well.
+  if (endpoint.waiting_count >= endpoint.opening * (settings_->streams_max - 1)) co_return;
+  io::Notice notice(context_.loop);
+  endpoint.waiting.push_back(notice);
+  ++endpoint.waiting_count;
+  ignore(co_await notice.wait(connect_timeout()), "what there is then is looked at");
+  --endpoint.waiting_count;
+}
+
+Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandle& connecting,
                                             const Ends* ends) {
+  if (ends != nullptr) {
+    Result<io::Socket*> socket = co_await connect_for(endpoint, connecting, *ends);
+    co_return socket;
+  }
+  if (!shares_connections()) {
+    Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
+    co_return socket;
+  }
+  ++endpoint.opening;
+  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
+  --endpoint.opening;
+  for (std::size_t i = 1; i < settings_->streams_max && !endpoint.waiting.empty(); ++i) {
+    endpoint.waiting.pop_front().give();
+  }
+  co_return socket;
+}
+
+// Such a connection is its client's own: nobody else waits for it.
+Task<Result<io::Socket*>> Upstream::connect_for(const Endpoint& endpoint,
+                                                io::ConnectHandle& connecting, const Ends& ends) {
   const config::ProxyProtocol version = settings_->proxy_protocol;  // a reload may change it
   const Millis timeout = connect_timeout();
-  Result<io::Socket*> socket = co_await open(endpoint, connecting);
-  if (!socket || ends == nullptr) co_return socket;
+  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
+  if (!socket) co_return socket;
   io::TcpStream stream(context_.loop, *socket);
-  Result<void> told = co_await tell_ends(stream, version, *ends, timeout);
+  Result<void> told = co_await tell_ends(stream, version, ends, timeout);
   if (!told) co_return fail(told.error());
   co_return stream.release();
 }
 
-Task<Result<io::Socket*>> Upstream::open(const Endpoint& endpoint, io::ConnectHandle& connecting) {
+Task<Result<io::Socket*>> Upstream::connect_once(const Endpoint& endpoint,
+                                                 io::ConnectHandle& connecting) {
   for (int attempt = 0;; ++attempt) {
     Result<io::Socket*> socket =
         co_await io::connect(context_.loop, endpoint.address, connect_timeout(), &connecting);
@@ -225,9 +262,7 @@ void Upstream::failed(Endpoint& endpoint, Error error) {
   vanished(endpoint);
 }
 
-void Upstream::vanished(Endpoint& endpoint) {
-  while (!endpoint.idle.empty()) endpoint.idle.front().discard_idle();
-}
+void Upstream::vanished(Endpoint& endpoint) { drop_kept(endpoint); }
 
 void Upstream::worked(Endpoint& endpoint) {
   endpoint.failures = 0;

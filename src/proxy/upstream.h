@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "config/config.h"
 #include "io/address.h"
+#include "io/notice.h"
 #include "io/tcp_stream.h"
 #include "proxy/context.h"
 #include "proxy/ends.h"
@@ -23,6 +24,7 @@
 namespace weir::proxy {
 
 class H1Client;
+class H2Client;
 
 /// One address of an upstream, as one worker sees it. Shared by the upstream and by the leases on
 /// it; it lives on when a reload or the resolver has dropped it, until its last exchange has ended.
@@ -49,6 +51,12 @@ class Endpoint {
   // Idle connections, most recently used first.
   List<H1Client> idle;
   std::size_t idle_count = 0;
+
+  // Shared connections (HTTP/2), idle or not, most recently made first.
+  List<H2Client> shared;
+  std::size_t opening = 0;   ///< those that are being made
+  List<io::Notice> waiting;  ///< for one of them
+  std::size_t waiting_count = 0;
 };
 
 /// What a failed connect means for an exchange.
@@ -84,9 +92,15 @@ class Upstream {
   [[nodiscard]] bool tells_ends() const {
     return settings_->proxy_protocol != config::ProxyProtocol::off;
   }
+  /// Whether exchanges share connections (HTTP/2).
+  [[nodiscard]] bool shares_connections() const {
+    return settings_->protocol == config::UpstreamProtocol::http2;
+  }
+  /// While a shared connection is being made, those who will find a place on it wait for it.
+  Task<> await_opening(Endpoint& endpoint);
   /// Connects to one of its servers, and tells it of `ends` (nullptr: nothing). When descriptors
   /// run out what is idle makes room first. `connecting`: for whoever may have to end it.
-  Task<Result<io::Socket*>> connect(const Endpoint& endpoint, io::ConnectHandle& connecting,
+  Task<Result<io::Socket*>> connect(Endpoint& endpoint, io::ConnectHandle& connecting,
                                     const Ends* ends);
 
   [[nodiscard]] const config::Upstream& settings() const { return *settings_; }
@@ -103,7 +117,10 @@ class Upstream {
   UpstreamCounts& counts() { return counts_; }
 
  private:
-  Task<Result<io::Socket*>> open(const Endpoint& endpoint, io::ConnectHandle& connecting);
+  Task<Result<io::Socket*>> connect_once(const Endpoint& endpoint, io::ConnectHandle& connecting);
+  static void drop_kept(Endpoint& endpoint);
+  Task<Result<io::Socket*>> connect_for(const Endpoint& endpoint, io::ConnectHandle& connecting,
+                                        const Ends& ends);
   Endpoint* round_robin(std::span<Endpoint* const> candidates);
   Endpoint* least_connections(std::span<Endpoint* const> candidates);
   void rebuild();
