@@ -25,6 +25,8 @@ H2Request::H2Request(H2Server& server, std::int32_t number)
       builder_(head_) {
   client_.peer = server.peer_;
   client_.peer_text = server.peer_.text_in(server.peer_text_);
+  client_.stream = &server.stream();
+  client_.destination = server.destination_.get();
   begin_.self = this;
   begin_.run = [](Runnable& begin) {
     H2Request* self = static_cast<Begin&>(begin).self;

@@ -42,7 +42,7 @@ class NameValues {
 
 }  // namespace
 
-H2Session::H2Session(Context& context, Accepted accepted, Side side, const H2Causes& causes)
+H2Session::H2Session(Context& context, Accepted&& accepted, Side side, const H2Causes& causes)
     : context_(context),
       causes_(causes),
       stream_(context.loop, accepted.socket),
