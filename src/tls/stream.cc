@@ -71,7 +71,7 @@ void Stream::cancel(Error why) {
 }
 
 void Stream::shutdown_write() {
-  if (below_ == nullptr || cancelled()) return;
+  if (below_ == nullptr || cancelled_ != nullptr) return;
   say_end();
   flush_own(io::SendOp::More::end);
   if (!own_.empty()) return;  // on_timer() goes on
@@ -82,7 +82,7 @@ void Stream::shutdown_write() {
 void Stream::close(Close how) {
   if (below_ == nullptr) return;
   WEIR_ASSERT(!sending_below_);
-  if (how == Close::orderly && !cancelled()) {
+  if (how == Close::orderly && cancelled_ == nullptr) {
     say_end();
     flush_own(io::SendOp::More::no);
   }

@@ -80,6 +80,13 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   void shutdown_write() override;
   /// An orderly close says close_notify, as far as it can be said without waiting.
   void close(Close how) override;
+  [[nodiscard]] const Error* cancelled() const override { return cancelled_.get(); }
+  [[nodiscard]] std::uint64_t unacknowledged() const override {
+    return below_ == nullptr ? 0 : below_->unacknowledged();
+  }
+  [[nodiscard]] Micros send_stall() const override {
+    return below_ == nullptr ? Micros(0) : below_->send_stall();
+  }
   io::Socket* plain_socket() override { return nullptr; }
 
  private:
@@ -133,7 +140,6 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   void flush_own(io::SendOp::More more);
 
   void on_timer();
-  [[nodiscard]] bool cancelled() const { return cancelled_ != nullptr; }
 
   io::Stream* below_;
   std::shared_ptr<const ServerContext> context_;

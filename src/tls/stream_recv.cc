@@ -20,7 +20,7 @@ constexpr unsigned char kWarning = 1;
 bool Stream::start_recv(io::RecvOp& op, Millis stall) {
   WEIR_ASSERT(below_ != nullptr && facts_ != nullptr);
   WEIR_ASSERT(reading_ == nullptr);
-  if (cancelled()) {
+  if (cancelled_ != nullptr) {
     op.result = fail(*cancelled_);
     return true;
   }

@@ -12,7 +12,7 @@ using More = io::SendOp::More;
 bool Stream::start_send(io::SendOp& op, Millis stall) {
   WEIR_ASSERT(below_ != nullptr && facts_ != nullptr);
   WEIR_ASSERT(writing_ == nullptr);
-  if (cancelled()) {
+  if (cancelled_ != nullptr) {
     op.result = fail(*cancelled_);
     return true;
   }
