@@ -25,6 +25,7 @@ class Checks {
   void run() {
     check_listens();
     for (const ListenDraft& listen : draft_.listen_drafts) check_listen_upstream(listen);
+    check_https_only();
     check_route_names();
     for (const RouteDraft& route : draft_.route_drafts) check_actions(route);
     for (const UpstreamDraft& upstream : draft_.upstream_drafts) check_upstream(upstream);
@@ -65,6 +66,26 @@ class Checks {
   void check_listen_upstream(const ListenDraft& listen) {
     if (listen.upstream_node != nullptr) {
       use_upstream(listen.tcp_upstream, listen.upstream_node->place);
+    }
+  }
+
+  // What it redirects to has to be there.
+  void check_https_only() {
+    const auto& listens = draft_.listen_drafts;
+    const bool tls = std::ranges::any_of(listens, [](const ListenDraft& listen) {
+      return listen.node->find("tls") != nullptr && listen.tcp_node == nullptr;
+    });
+    for (const ListenDraft& listen : listens) {
+      const Member* given = listen.node->find("https_only");
+      if (!listen.https_only || given == nullptr) continue;
+      if (listen.tls || listen.tcp_node != nullptr) {
+        report_.error(given->place, "https_only is of a listener for plain HTTP",
+                      "give it to the [[listen]] without tls, as in address = \":80\"");
+      } else if (!tls) {
+        report_.error(given->place,
+                      "https_only redirects to a listener with tls, and there is none",
+                      "add [[listen]] with address = \":443\" and tls");
+      }
     }
   }
 

@@ -18,6 +18,10 @@ struct ListenDraft : Listen {
   const Node* tcp_node = nullptr;
 };
 
+struct TlsDraft : Tls {
+  TlsCertificate own;  ///< of `cert` and `key`, which stand in the table itself: the first
+};
+
 struct UpstreamDraft : Upstream {
   const Member* member = nullptr;
 };

@@ -72,7 +72,9 @@ class Exchange {
   Task<> tunnel();
   Task<> respond_fixed(int status, std::string_view content_type, std::string_view body);
   Task<> answer_as_final_recipient();
-  Task<> redirect(const config::Redirect& redirect);
+  Task<> redirect(int status, std::string_view to);
+  Task<> redirect_to_https();
+  std::span<const http::HeadEdit> response_edits(const http::ResponseHead& head);
   Task<> fail_with(Error error);
   void log();
 

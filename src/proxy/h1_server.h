@@ -20,7 +20,7 @@ namespace weir::proxy {
 /// One request on an HTTP/1 connection: lives from its first byte until its response is complete.
 class H1Request final : public Responder, public Pooled, private io::Timer {
  public:
-  H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer);
+  H1Request(Wire& wire, Input& input, Context& context, const io::Peer& peer);
 
   // Responder
   Task<Result<void>> inform(const http::ResponseHead& head) override;
@@ -73,7 +73,7 @@ class H1Request final : public Responder, public Pooled, private io::Timer {
   [[nodiscard]] bool body_can_be_drained() const;
   void on_timer();
 
-  io::TcpStream& stream_;
+  io::Stream& stream_;
   Context& context_;
   io::Peer::TextSpace peer_text_;
   std::uint64_t sent_before_ = 0;  // when the half-close was last looked at
@@ -120,13 +120,14 @@ class H1Server final : public Connection, private Input::Watcher {
   Task<> linger();
 
   Context& context_;
-  io::TcpStream stream_;
+  Wire wire_;
   Input input_;
   Handler* handler_;
   std::unique_ptr<H1Request> request_;
-  Instant accepted_;
   io::Peer peer_;
+  std::uint32_t accepted_;  // milliseconds of the loop's clock, which is enough of it
   std::uint32_t requests_ = 0;
+  std::uint16_t https_port_;
   bool draining_ = false;
   bool aborted_ = false;  // it ends in its own time, and is not there to be closed once more
   Cause turned_away_ = Cause::none;

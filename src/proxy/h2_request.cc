@@ -25,6 +25,9 @@ H2Request::H2Request(H2Server& server, std::int32_t number)
       builder_(head_) {
   client_.peer = server.peer_;
   client_.peer_text = server.peer_.text_in(server.peer_text_);
+  client_.tls = server.tls();
+  if (client_.tls != nullptr) client_.scheme = "https";
+  client_.https_port = server.https_port_;
   begin_.self = this;
   begin_.run = [](Runnable& begin) {
     H2Request* self = static_cast<Begin&>(begin).self;

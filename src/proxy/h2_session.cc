@@ -27,8 +27,8 @@ std::vector<nghttp2_nv> name_values(const http::H2Fields& fields) {
 
 H2Session::H2Session(Context& context, Accepted accepted, Side side)
     : context_(context),
-      stream_(context.loop, accepted.socket),
-      input_(stream_),
+      wire_(context.loop, accepted),
+      input_(wire_.stream()),
       session_(H2Callbacks::make(*this, side)) {
   input_.put_unread(std::move(accepted.unread));
   output_turn_.self = end_turn_.self = send_.self = this;
@@ -211,7 +211,7 @@ void H2Session::output() {
   }
   send_.pieces = {output_.bytes()};
   sending_ = true;
-  if (stream_.start_send(send_, write_stall())) sent();
+  if (wire_.stream().start_send(send_, write_stall())) sent();
 }
 
 // Takes frames of all streams, as many as there is room for.
@@ -242,7 +242,7 @@ void H2Session::lose(Error why) {
   if (lost_) return;
   lost_ = true;
   input_.watch(nullptr);
-  stream_.cancel(why);
+  wire_.stream().cancel(why);
   connection_failed(why);
   check_end();
 }
@@ -276,7 +276,7 @@ void H2Session::check_end() {
 void H2Session::linger() {
   lingering_ = true;
   linger_due_ = context_.loop.now() + Millis(kLingerMillis);
-  stream_.shutdown_write();
+  wire_.stream().shutdown_write();
   input_.set_deadline(Millis(kLingerMillis));
 }
 

@@ -65,8 +65,10 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
 
   /// Begins with what was received before, if anything was.
   void begin(std::span<const nghttp2_settings_entry> settings);
-  [[nodiscard]] io::Stream& stream() { return stream_; }
-  [[nodiscard]] const io::Stream& stream() const { return stream_; }
+  [[nodiscard]] io::Stream& stream() { return wire_.stream(); }
+  [[nodiscard]] const io::Stream& stream() const { return wire_.stream(); }
+  /// nullptr: a plain connection.
+  [[nodiscard]] const tls::Stream* tls() const { return wire_.tls(); }
   /// No frame is sent or received any more: streams are as good as closed.
   [[nodiscard]] bool ended() const { return lost_ || frames_end_; }
   [[nodiscard]] bool lost() const { return lost_; }
@@ -129,7 +131,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   void submit_trailers(H2Stream& stream);
 
   Context& context_;
-  io::TcpStream stream_;
+  Wire wire_;
   Input input_;
   std::unique_ptr<nghttp2_session, Deleter> session_;
   io::Chunk output_;

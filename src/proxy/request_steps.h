@@ -8,6 +8,10 @@
 
 #include "proxy/snapshot.h"
 
+namespace weir::tls {
+class Stream;
+}
+
 namespace weir::proxy {
 
 /// What an exchange knows of the connection on which its request came.
@@ -15,6 +19,8 @@ struct ClientFacts {
   io::Peer peer;
   std::string_view peer_text;  ///< peer.text()
   std::string_view scheme = "http";
+  const tls::Stream* tls = nullptr;  ///< nullptr: a plain connection
+  std::uint16_t https_port = 0;      ///< requests are redirected there; 0: they are not
 };
 
 struct RequestSteps {

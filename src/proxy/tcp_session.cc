@@ -19,11 +19,14 @@ constexpr BodyCauses kFromServer = {Cause::tunnel_idle_timeout, Cause::upstream_
 
 }  // namespace
 
-TcpSession::End::End(Context& context, io::Socket* socket, const BodyCauses& causes)
-    : stream(context.loop, socket),
+TcpSession::End::End(Context& context, Accepted accepted, const BodyCauses& causes)
+    : wire(context.loop, accepted),
+      stream(wire.stream()),
       input(stream),
-      reader(input, &stream, causes),
-      writer(stream, &stream, context.texts) {}
+      reader(input, wire.plain(), causes),
+      writer(stream, wire.plain(), context.texts) {
+  input.put_unread(std::move(accepted.unread));
+}
 
 TcpSession::TcpSession(Context& context, Accepted accepted, std::shared_ptr<Upstream> upstream)
     : context_(context),
@@ -31,11 +34,10 @@ TcpSession::TcpSession(Context& context, Accepted accepted, std::shared_ptr<Upst
       upstream_(std::move(upstream)),
       peer_(accepted.peer),
       peer_text_(accepted.peer.text()),
-      client_(context, accepted.socket, kFromClient),
+      client_(context, std::move(accepted), kFromClient),
       uploads_(context.loop.queue),
       started_(context.loop.now()),
       started_wall_(context.loop.wall_time()) {
-  client_.input.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
   context_.metrics.tunnels_active.add();
 }
@@ -60,7 +62,8 @@ Task<> TcpSession::serve() {
     client_.stream.close(io::Stream::Close::reset);
     co_return;
   }
-  server_.reset(new End(context_, *socket, kFromServer));
+  Accepted connected{*socket, {}, {}, nullptr, 0};
+  server_.reset(new End(context_, std::move(connected), kFromServer));
   ++endpoint_->active;
   upstream_->counts().active.add();
   const Millis idle = snapshot_->config().timeouts.tunnel_idle;

@@ -30,8 +30,9 @@ class TcpSession final : public Connection {
  private:
   /// One end: a stream with a reader and a writer of its raw bytes.
   struct End {
-    End(Context& context, io::Socket* socket, const BodyCauses& causes);
-    io::TcpStream stream;
+    End(Context& context, Accepted accepted, const BodyCauses& causes);
+    Wire wire;
+    io::Stream& stream;
     Input input;
     H1BodyReader reader;
     H1BodyWriter writer;

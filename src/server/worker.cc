@@ -9,6 +9,7 @@
 #include "base/thread_signals.h"
 #include "io/listener.h"
 #include "proxy/tcp_session.h"
+#include "proxy/tls_accept.h"
 #include "server/diagnostics.h"
 #include "server/metrics_registry.h"
 #include "server/shedding.h"
@@ -256,7 +257,8 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
   for (const Worker* worker : all_) total += worker->connections();
   if (connections_max_ > 0 && total >= connections_max_ && !shed_idle(connections_)) {
     metrics_.connections_refused.add();
-    if (total < connections_max_ + kTurnedAwayMax && listener.service.kind == Service::Kind::http) {
+    if (total < connections_max_ + kTurnedAwayMax && listener.service.kind == Service::Kind::http &&
+        !listener.service.tls) {
       adopt(fd, peer, listener.id, Admit::turn_away);
     } else {
       metrics_.causes[static_cast<std::size_t>(Cause::overload_connections)].add();
@@ -308,9 +310,13 @@ void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
     return;
   }
   const Listener& listener = *found->second;
-  proxy::Accepted accepted{loop_.io().adopt(fd), peer, {}};
+  const Service& service = listener.service;
+  proxy::Accepted accepted{loop_.io().adopt(fd), peer, {}, nullptr, service.https_port};
   proxy::Connection* connection = nullptr;
-  if (listener.service.kind == Service::Kind::tcp) {
+  if (service.tls) {
+    proxy::TlsService tls{service.tls_context, listener.tcp_upstream, service.handler};
+    connection = new proxy::TlsAccept(*context_, std::move(accepted), std::move(tls));
+  } else if (listener.service.kind == Service::Kind::tcp) {
     connection = new proxy::TcpSession(*context_, std::move(accepted), listener.tcp_upstream);
   } else {
     auto* server = new proxy::H1Server(*context_, std::move(accepted), listener.service.handler);

@@ -22,6 +22,7 @@
 #include "proxy/snapshot.h"
 #include "server/diagnostics.h"
 #include "server/process_status.h"
+#include "tls/server_context.h"
 
 namespace weir::server {
 
@@ -32,8 +33,11 @@ class Worker;
 struct Service {
   enum class Kind : std::uint8_t { http, tcp, handler };
   Kind kind = Kind::http;
-  std::size_t listen_index = 0;       ///< in Config::listens, for tcp
+  std::size_t listen_index = 0;       ///< in Config::listens, but for handler
   proxy::Handler* handler = nullptr;  ///< for handler; outlives the worker
+  bool tls = false;
+  std::shared_ptr<const tls::ServerContext> tls_context = {};  ///< nullptr: no usable certificate
+  std::uint16_t https_port = 0;  ///< where plain requests are redirected; 0: they are not
 };
 
 /// A configuration as the control thread hands it to every worker.

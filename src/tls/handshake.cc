@@ -82,8 +82,7 @@ void read_secret(std::string_view text, Secret& secret) {
 
 std::string name_text(const X509_NAME* name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  // As RFC 2253 but for UTF-8, which is left as it is. Control bytes are escaped.
-  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);  // all that is not ASCII is escaped
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
   return {text, static_cast<std::size_t>(size)};

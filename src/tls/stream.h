@@ -125,6 +125,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   void on_message(Bytes content);
   void fail_reading(Alert alert);
   void keep_tail();
+  void let_go();
   [[nodiscard]] Millis recv_left();
 
   // Sending (stream_send.cc).

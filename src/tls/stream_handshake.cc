@@ -52,7 +52,10 @@ void Stream::run_step() {
   Bytes input = in_.bytes();
   const auto step = handshake_->step(input, own_, loop_->wall_time());
   in_at_ = static_cast<std::uint32_t>(in_.size() - input.size());
-  if (input.empty()) in_.clear();
+  if (input.empty()) {
+    in_.clear();
+    in_at_ = 0;
+  }
   handshake_stepped(step);
 }
 
@@ -66,7 +69,9 @@ void Stream::handshake_stepped(Result<ServerHandshake::Step> step) {
     content_max_ = static_cast<std::uint16_t>(handshake_->content_max());
     handshake_->begin_records(receiving_, sending_);
     handshake_.reset();
-    // What is left to say (session tickets) goes with the first response, or before the first wait.
+    // Session tickets go with the first response, or before the first wait. In TLS 1.2 the client
+    // waits for our Finished.
+    if (receiving_.protocol() == Protocol::tls12) flush_own(io::SendOp::More::no);
     return finish_handshake({});
   }
   if (own_.empty()) return receive_handshake();

@@ -121,6 +121,7 @@ bool Stream::deliver(io::RecvOp& op) {
     const std::span<char> record = next_record();
     if (record.empty() || !open_record(record, op, plain)) break;
   }
+  let_go();
   if (plain.size() > 0) {
     op.result = std::move(plain);
     return true;
@@ -133,6 +134,15 @@ bool Stream::deliver(io::RecvOp& op) {
   if (read_ == Reading::open) return false;
   op.result = io::Chunk();
   return true;
+}
+
+// Of chunks of which nothing is left.
+void Stream::let_go() {
+  if (!opened_.empty()) return;
+  if (std::exchange(tail_opened_, false)) tail_.clear();
+  if (in_at_ < in_.size()) return;
+  in_.clear();
+  in_at_ = 0;
 }
 
 // False: there is content already, and no more room for further.
@@ -195,7 +205,6 @@ void Stream::consume_record(std::span<char> record) {
 // What was received of a record waits for its rest in a chunk of the record's size, not of the
 // receive's.
 void Stream::keep_tail() {
-  if (std::exchange(tail_opened_, false)) tail_.clear();
   const Bytes rest = in_.bytes().substr(in_at_);
   if (!rest.empty()) {
     WEIR_ASSERT(tail_.size() == 0);
