@@ -26,8 +26,8 @@ struct Unread {
 struct Accepted {
   io::Socket* socket = nullptr;  ///< owned: to be closed
   io::Peer peer;
-  Unread unread;
-  std::unique_ptr<tls::Stream> tls;  ///< over the socket, after its handshake; or plain
+  Unread unread = {};
+  std::unique_ptr<tls::Stream> tls = {};  ///< over the socket, after its handshake; or plain
   std::uint16_t https_port = 0;      ///< every request is redirected there; 0: none is
 };
 

@@ -10,10 +10,10 @@
 #include <memory>
 
 #include "async/scope.h"
-#include "proxy/h1_client.h"
 #include "proxy/pump.h"
 #include "proxy/request_steps.h"
 #include "proxy/snapshot.h"
+#include "proxy/upstream_lease.h"
 
 namespace weir::proxy {
 
@@ -76,6 +76,7 @@ class Exchange {
   Task<> redirect_to_https();
   std::span<const http::HeadEdit> response_edits(const http::ResponseHead& head);
   Task<> fail_with(Error error);
+  Task<> fail_grpc();
   void log();
 
   static Task<> upload(Exchange* self);
