@@ -14,10 +14,10 @@ constexpr std::uint64_t kDrainBytesMax = 64_KiB;
 // At the start of a drain an idle client may be about to send: it is still answered for so long.
 constexpr Millis kDrainIdle{1000};
 // A new connection is not taken for an idle one for so long.
-constexpr std::uint32_t kFreshMillis = 1000;
+constexpr std::uint16_t kFreshSixteenths = 16;
 
-std::uint32_t millis_of(Instant instant) {
-  return static_cast<std::uint32_t>(instant.time_since_epoch().count() / 1000);
+std::uint16_t sixteenths(Instant instant) {
+  return static_cast<std::uint16_t>(instant.time_since_epoch().count() / 62'500);
 }
 constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
 
@@ -40,7 +40,7 @@ H1Server::H1Server(Context& context, Accepted accepted, Handler* handler)
       input_(wire_.stream()),
       handler_(handler),
       peer_(accepted.peer),
-      accepted_(millis_of(context.loop.now())),
+      accepted_(sixteenths(context.loop.now())),
       https_port_(accepted.https_port) {
   input_.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
@@ -295,7 +295,8 @@ void H1Server::abort(Error why) {
 // One that was just made is about to ask; one that is turned away has no place that its end would
 // free for somebody else.
 bool H1Server::idle() const {
-  const bool fresh = requests_ == 0 && millis_of(context_.loop.now()) - accepted_ < kFreshMillis;
+  const auto age = static_cast<std::uint16_t>(sixteenths(context_.loop.now()) - accepted_);
+  const bool fresh = requests_ == 0 && age < kFreshSixteenths;
   return request_ == nullptr && !aborted_ && !fresh && turned_away_ == Cause::none;
 }
 

@@ -111,6 +111,8 @@ Task<> server_write(io::Stream* stream, Bytes bytes, io::SendOp::More more, Outc
 class StreamTest : public ::testing::TestWithParam<std::tuple<io::Kind, Dialect>> {
  protected:
   void connect(World::Pair made) {
+    server.reset();  // it ends before what is below it
+    client.reset();
     pair = std::move(made);
     client = std::make_unique<Client>(peers, *pair.client);
     server = std::make_unique<Stream>(context, *pair.server);
