@@ -53,6 +53,18 @@ inline constexpr std::size_t kSpliceThinMax = 4;         ///< times in a row, th
 inline constexpr std::size_t kSplicePipesMax = 256;      ///< per worker, in use and kept
 inline constexpr std::size_t kSplicePipesIdleMax = 32;
 
+// TLS. A connection whose peer has begun a record holds up to one of them in a chunk of 32 KiB, and
+// one that sends holds a chunk with what is encrypted; both go beyond the budget when there is no
+// other way, so that what the budget is used up for can leave. A handshake holds some 50 KiB of
+// OpenSSL's, for timeouts.tls_handshake at most.
+inline constexpr std::size_t kSealMax = 64_KiB;  ///< encrypted at once: it should stay in the cache
+inline constexpr std::size_t kFirstRecords = 64_KiB;    ///< sent in small records at first, and …
+inline constexpr int kFirstRecordsIdleMillis = 1'000;   ///< … after so long without any
+inline constexpr std::size_t kFirstRecordSize = 1'370;  ///< so that each is in one packet
+inline constexpr std::size_t kTlsHandshakeBytesMax = 256_KiB;  ///< of a peer, certificates included
+inline constexpr unsigned kEmptyRecordsMax = 32;  ///< in a row: records that bring no content
+inline constexpr int kLastWordsMillis = 50;       ///< then it is tried again to send them
+
 // Work in one turn of the loop, so that no connection starves another.
 inline constexpr std::size_t kRunMax = 64;  ///< resumptions before looking for events again
 inline constexpr std::size_t kTurnBytesMax = 512_KiB;  ///< moved by one direction before it yields
@@ -73,10 +85,11 @@ inline constexpr std::size_t kClientHelloMax = 16_KiB;
 // HTTP/2, per connection. What clients have sent and nobody has read yet is at most kH2Window for
 // each stream and kH2ConnectionWindow together; what is to be sent is gathered in one chunk of
 // kH2OutputMax, and stands otherwise in the exchanges' own buffers. Heads are bounded by
-// limits.head_size for each of kH2Streams. So a connection holds at most
+// limits.head_size each and kH2HeadsMax together. So a connection holds at most
 //     kH2ConnectionWindow 1 MiB + kH2OutputMax 64 KiB + one receive of kH2ReceiveMax 64 KiB
-//     + 128 heads,
+//     + kH2HeadsMax 512 KiB,
 // all but the heads from the budget; and an exchange for each stream, as on HTTP/1.
+inline constexpr std::size_t kH2HeadsMax = 512_KiB;
 inline constexpr std::uint32_t kH2Streams = 128;  ///< open at once
 inline constexpr std::uint32_t kH2Window = 64_KiB;
 inline constexpr std::uint32_t kH2ConnectionWindow = 1_MiB;

@@ -28,6 +28,7 @@
 #include "config/shortcut.h"
 #include "server/demo_origin.h"
 #include "server/server.h"
+#include "server/tls_store.h"
 
 namespace weir::cli {
 namespace {
@@ -175,6 +176,17 @@ int demo(const Options& options) {
   return code;
 }
 
+/// Says what is wrong with the certificates. False: some listener cannot use one of its own.
+bool certificates_good(const config::Config& config) {
+  bool good = true;
+  for (const tls::Problem& problem : server::check_certificates(config)) {
+    const bool error = problem.kind == tls::Problem::Kind::error;
+    good = good && !error;
+    fmt::print(stderr, "{}: {}\n", error ? "error" : "warning", problem.text);
+  }
+  return good;
+}
+
 int check(const Options& options) {
   if (options.flag("--schema")) fmt::print("{}", config::settings_json_schema());
   if (options.flag("--settings")) fmt::print("{}", config::settings_markdown());
@@ -183,6 +195,7 @@ int check(const Options& options) {
   const SharedConfig config = load(options, text, color_of(STDERR_FILENO));
   std::fputs(text.c_str(), stderr);
   if (config == nullptr) return kFailed;
+  if (!certificates_good(*config)) return kFailed;
   if (options.flag("--print-all")) {
     fmt::print("{}", config::dump(*config, config::Show::all));
   } else if (options.flag("--print")) {

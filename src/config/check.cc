@@ -25,6 +25,7 @@ class Checks {
   void run() {
     check_listens();
     for (const ListenDraft& listen : draft_.listen_drafts) check_listen(listen);
+    check_https_only();
     check_route_names();
     for (const RouteDraft& route : draft_.route_drafts) check_actions(route);
     for (const UpstreamDraft& upstream : draft_.upstream_drafts) check_upstream(upstream);
@@ -107,6 +108,26 @@ class Checks {
     }
   }
 
+  // What it redirects to has to be there.
+  void check_https_only() {
+    const auto& listens = draft_.listen_drafts;
+    const bool tls = std::ranges::any_of(listens, [](const ListenDraft& listen) {
+      return listen.node->find("tls") != nullptr && listen.tcp_node == nullptr;
+    });
+    for (const ListenDraft& listen : listens) {
+      const Member* given = listen.node->find("https_only");
+      if (!listen.https_only || given == nullptr) continue;
+      if (listen.tls || listen.tcp_node != nullptr) {
+        report_.error(given->place, "https_only is of a listener for plain HTTP",
+                      "give it to the [[listen]] without tls, as in address = \":80\"");
+      } else if (!tls) {
+        report_.error(given->place,
+                      "https_only redirects to a listener with tls, and there is none",
+                      "add [[listen]] with address = \":443\" and tls");
+      }
+    }
+  }
+
   void check_route_names() {
     std::map<std::string, Place> seen;
     for (RouteDraft& route : draft_.route_drafts) {
@@ -184,7 +205,8 @@ class Checks {
                            "add [[listen]] with address = \":8080\"");
     }
     const bool http = std::ranges::any_of(draft_.listen_drafts, [](const ListenDraft& listen) {
-      return listen.tcp_node == nullptr && listen.node->find("passthrough") == nullptr;
+      const bool passed = listen.node->find("passthrough") != nullptr;
+      return listen.tcp_node == nullptr && (!passed || listen.tls.has_value());
     });
     if (http && document_.find("route") == nullptr) {
       report_.error(whole, "there is no [[route]], so every request would be answered with 404",

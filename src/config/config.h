@@ -51,6 +51,7 @@ struct Limits {
 
 /// Every timeout is a bound on a stall (no byte moved), unless it says otherwise.
 struct Timeouts {
+  Millis tls_handshake{10'000};  ///< a total
   Millis client_head{10'000};  ///< first byte to end of head: a total
   Millis client_body{30'000};
   Millis client_write{60'000};
@@ -184,12 +185,38 @@ struct Passthrough {
   std::string upstream;
 };
 
+struct TlsCertificate {
+  std::string cert;  ///< paths
+  std::string key;   ///< empty: in the same file
+  bool operator==(const TlsCertificate&) const = default;
+};
+
+enum class TlsVersion : std::uint8_t { tls12, tls13 };
+enum class ClientAuth : std::uint8_t { off, optional, required };
+
+/// TLS of a listener.
+struct Tls {
+  bool self_signed = false;                  ///< a certificate made at start, and no other
+  std::vector<TlsCertificate> certificates;  ///< the first is the default
+  TlsVersion min_version = TlsVersion::tls12;
+  std::vector<std::string> alpn = {"h2", "http/1.1"};
+  ClientAuth client_auth = ClientAuth::off;
+  std::string client_ca;
+  std::string client_crl;
+  int client_depth = 3;
+};
+
 struct Listen {
   Address address;
   ProxyPeers proxy_protocol;
   std::vector<Passthrough> passthrough;  ///< as written; proxy/passthrough.h has the order
-  [[nodiscard]] bool serves_http() const { return tcp_upstream.empty() && passthrough.empty(); }
   std::string tcp_upstream;              ///< plain TCP to this upstream; empty: HTTP
+  std::optional<Tls> tls;
+  bool https_only = false;  ///< redirect to the first listener with TLS
+  /// It serves HTTP: all that is not passed through, or all.
+  [[nodiscard]] bool serves_http() const {
+    return tcp_upstream.empty() && (passthrough.empty() || tls.has_value());
+  }
   int backlog = 4096;
   unsigned unix_mode = 0660;  ///< permissions of a unix socket
 };

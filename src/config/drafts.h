@@ -25,6 +25,10 @@ struct ListenDraft : Listen {
   std::vector<PassthroughDraft> passthrough_drafts;
 };
 
+struct TlsDraft : Tls {
+  TlsCertificate own;  ///< of `cert` and `key`, which stand in the table itself: the first
+};
+
 struct UpstreamDraft : Upstream {
   const Member* member = nullptr;
 };

@@ -102,6 +102,25 @@ class Dump {
     }
   }
 
+  std::string tls_text(const Tls& tls) {
+    if (tls.self_signed) return quoted("self-signed");
+    std::vector<std::string> certificates;
+    for (const TlsCertificate& each : tls.certificates) {
+      const std::string key = each.key.empty() ? "" : fmt::format(", key = {}", quoted(each.key));
+      certificates.push_back(fmt::format("{{ cert = {}{} }}", quoted(each.cert), key));
+    }
+    std::vector<std::string> parts = {fmt::format("certificates = [{}]", list(certificates))};
+    for (std::string& field : fields(Section::tls, &tls, show_)) parts.push_back(std::move(field));
+    if (all() || tls.alpn != Tls().alpn) {
+      std::vector<std::string> protocols;
+      for (const std::string& protocol : tls.alpn) protocols.push_back(quoted(protocol));
+      parts.push_back(fmt::format("alpn = [{}]", list(protocols)));
+    }
+    if (!tls.client_ca.empty()) parts.push_back("client_ca = " + quoted(tls.client_ca));
+    if (!tls.client_crl.empty()) parts.push_back("client_crl = " + quoted(tls.client_crl));
+    return fmt::format("{{ {} }}", list(parts));
+  }
+
   void put_listen(const Listen& listen) {
     std::vector<std::string> lines = {fmt::format("address = {}", quoted(listen.address.text()))};
     if (!listen.tcp_upstream.empty()) {
@@ -114,6 +133,7 @@ class Dump {
     for (const Network& n : listen.proxy_protocol.networks) peers.push_back(show_network(n));
     if (listen.proxy_protocol.unix_sockets) peers.emplace_back("unix");
     put_list(lines, "proxy_protocol", peers);
+    if (listen.tls) lines.push_back(fmt::format("tls = {}", tls_text(*listen.tls)));
     for (std::string& line : fields(Section::listen, &listen, show_)) lines.push_back(line);
     if (all() || listen.unix_mode != Listen().unix_mode) {
       lines.push_back(fmt::format("unix_mode = \"{:04o}\"", listen.unix_mode));

@@ -68,6 +68,10 @@ std::string Report::where(const Place& place) const {
   return place.line == 0 ? name : fmt::format("{}:{}:{}", name, place.line, place.column);
 }
 
+const std::string& Report::file_at(const Place& place) const {
+  return files_[static_cast<std::size_t>(place.file)].name;
+}
+
 std::string_view Report::line_at(const Place& place) const {
   const File& file = files_[static_cast<std::size_t>(place.file)];
   const auto index = static_cast<std::size_t>(place.line) - 1;

@@ -41,6 +41,8 @@ class Report {
   [[nodiscard]] bool failed() const { return failed_; }
   /// "weir.toml:3:1", to name a second place in a message.
   [[nodiscard]] std::string where(const Place& place) const;
+  /// The file that a place is in.
+  [[nodiscard]] const std::string& file_at(const Place& place) const;
   [[nodiscard]] std::string_view line_at(const Place& place) const;
   [[nodiscard]] std::vector<std::string> file_names() const;
   /// Everything, by file and line. The report is empty afterwards.

@@ -43,6 +43,7 @@ struct Defaults {
   Timeouts timeouts;
   AccessLog access_log;
   Listen listen;
+  Tls tls;
   Upstream upstream;
   Server server;
   Route route;
@@ -55,6 +56,7 @@ struct Defaults {
       case Section::timeouts: return &timeouts;
       case Section::access_log: return &access_log;
       case Section::listen: return &listen;
+      case Section::tls: return &tls;
       case Section::upstream: return &upstream;
       case Section::server: return &server;
       case Section::route: return &route;
@@ -62,6 +64,7 @@ struct Defaults {
       case Section::none:
       case Section::tcp:
       case Section::passthrough:
+      case Section::certificate:
       case Section::match:
       case Section::redirect:
       case Section::rewrite:

@@ -27,6 +27,8 @@ bool expects_content(Method method) {
 void H2RequestBuilder::add(std::string_view name, std::string_view value) {
   if (!pseudo(name)) {
     const FieldId id = field_id(name);
+    // RFC 8441 section 5: what the key of an HTTP/1 upgrade proves is not asked here.
+    if (!protocol_.empty() && name == "sec-websocket-key") return;
     if (id == FieldId::cookie) {
       cookies_.push_back(value);
     } else {

@@ -46,6 +46,17 @@ bool ChunkPool::allocate(std::size_t wanted, Chunk& chunk, Work work) {
   return true;
 }
 
+void ChunkPool::allocate_beyond(std::size_t wanted, Chunk& chunk) {
+  WEIR_ASSERT(chunk.data_ == nullptr);
+  const std::size_t units = (std::min(wanted, kWindowMax) + 4_KiB - 1) / 4_KiB;
+  const auto size_class =
+      units <= 1 ? std::size_t{0} : static_cast<std::size_t>(std::bit_width(units - 1));
+  used_ += class_bytes(size_class);
+  chunk.data_ = take_memory(size_class);
+  chunk.size_class_ = static_cast<std::uint8_t>(size_class);
+  chunk.pool_ = this;
+}
+
 void ChunkPool::offer() {
   const Work work = waiters_.empty() ? Work::fresh : Work::under_way;
   List<ChunkWaiter>& waiters = waiters_.empty() ? fresh_waiters_ : waiters_;

@@ -90,6 +90,10 @@ class ChunkPool {
   /// less when the budget is tight). False: the budget is used up.
   bool allocate(std::size_t wanted, Chunk& chunk, Work work = Work::under_way);
 
+  /// Likewise for bytes that are here already in another form, whose chunk goes back soon, or that
+  /// must leave so that others can go back: counted whatever the budget says.
+  void allocate_beyond(std::size_t wanted, Chunk& chunk);
+
   /// For memory that is lent to the kernel before anything is received: a block of kBlockSize bytes
   /// that is not counted, and its way back. into_chunk() makes a received block a chunk, counted
   /// whatever the budget says.

@@ -65,6 +65,10 @@ class EpollIo final : public Io {
 
   bool start_recv(Socket& socket, RecvOp& op) override;
   bool start_send(Socket& socket, SendOp& op) override;
+  std::size_t try_send(Socket& socket, Bytes bytes, SendOp::More more) override {
+    WEIR_ASSERT(of(socket).writing == nullptr);
+    return try_send_now(socket.fd, bytes, more);
+  }
   bool start_readable(Socket& socket, PollOp& op) override;
   bool start_writable(Socket& socket, PollOp& op) override;
   bool start_accept(Socket& listener, AcceptOp& op) override;

@@ -59,8 +59,9 @@ class RecvOp : public Op {
 /// Sends all of up to four pieces. The bytes are kept by the owner until completion.
 class SendOp : public Op {
  public:
-  enum class More : std::uint8_t { no, yes };  ///< yes: further bytes, or our end, follow at once
-  std::array<Bytes, 4> pieces{};               ///< advanced as they leave
+  /// yes: further bytes follow at once; end: our end does, Stream::shutdown_write().
+  enum class More : std::uint8_t { no, yes, end };
+  std::array<Bytes, 4> pieces{};  ///< advanced as they leave
   More more = More::no;
   Result<void> result;
 };
@@ -133,6 +134,10 @@ class Io {
 
   virtual bool start_recv(Socket& socket, RecvOp& op) = 0;
   virtual bool start_send(Socket& socket, SendOp& op) = 0;
+  /// Gives to the kernel what it takes of `bytes` without waiting, and says how much that was: also
+  /// none when the connection is lost, which whatever comes next will see. No send may be under
+  /// way. For last words, whose owner may be gone before a send were complete.
+  virtual std::size_t try_send(Socket& socket, Bytes bytes, SendOp::More more) = 0;
   virtual bool start_readable(Socket& socket, PollOp& op) = 0;
   virtual bool start_writable(Socket& socket, PollOp& op) = 0;
   virtual bool start_accept(Socket& listener, AcceptOp& op) = 0;

@@ -22,13 +22,13 @@ void Loop::attach(std::unique_ptr<Io> io) {
 WallTime Loop::wall_time() { return io_->wall_time(); }
 
 void Loop::turn(Instant limit) {
-  const bool worked = queue.run(kRunMax) > 0;
+  const bool worked = queue.run(kRunMax) + heavy.run(1) > 0;
   timers_->advance(now_);
   if (has_posted_.load(std::memory_order_acquire)) run_posted();
   if (end_of_turn != nullptr) end_of_turn(end_of_turn_context);
   if (worked && !trimmer_.armed()) timers_->arm(trimmer_, now_ + Millis(kTrimMillis));
   Instant until = now_;
-  if (queue.empty() && !stopping_) until = std::min(limit, timers_->next());
+  if (queue.empty() && heavy.empty() && !stopping_) until = std::min(limit, timers_->next());
   io_->wait(until);
   now_ = io_->now();
 }

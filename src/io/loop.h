@@ -30,6 +30,8 @@ class Loop {
   [[nodiscard]] Io& io() { return *io_; }
 
   RunQueue queue;
+  /// What computes for long: one of them in each turn, so that many do not hold up the rest.
+  RunQueue heavy;
   ChunkPool chunks;
 
   /// The time at the start of this turn.

@@ -123,7 +123,7 @@ void RingIo::submit_poll(RingSocket& socket, Request request, unsigned events) {
 void RingIo::submit_send(RingSocket& socket) {
   auto& op = static_cast<SendOp&>(*socket.writing);
   io_uring_sqe& sqe = submit(socket, Request::send);
-  const int flags = MSG_NOSIGNAL | (op.more == SendOp::More::yes ? MSG_MORE : 0);
+  const int flags = MSG_NOSIGNAL | (op.more != SendOp::More::no ? MSG_MORE : 0);
   std::array<iovec, 4> pieces;
   std::size_t used = 0;
   for (const Bytes& piece : op.pieces) {
@@ -241,6 +241,11 @@ bool RingIo::start_send(Socket& base, SendOp& op) {
   set_writing(socket, op, RingSocket::Writes::send);
   submit_send(socket);
   return false;
+}
+
+std::size_t RingIo::try_send(Socket& base, Bytes bytes, SendOp::More more) {
+  WEIR_ASSERT(of(base).writing == nullptr);
+  return try_send_now(base.fd, bytes, more);
 }
 
 bool RingIo::start_readable(Socket& base, PollOp& op) {

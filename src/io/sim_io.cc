@@ -26,7 +26,8 @@ SimIo::~SimIo() { std::erase(network_.loops_, this); }
 
 bool SimIo::ready() const {
   if (loop_.stopping()) return false;  // nobody turns it any more
-  return !loop_.queue.empty() || woken_.load() || loop_.timers().next() <= network_.now();
+  return !loop_.queue.empty() || !loop_.heavy.empty() || woken_.load() ||
+         loop_.timers().next() <= network_.now();
 }
 
 SimSocket* SimIo::add(int fd) {
@@ -290,6 +291,16 @@ bool SimIo::start_send(Socket& base, SendOp& op) {
   set_writing(socket, op, SimSocket::Writes::send);
   if (later) network_.wake_writer(socket.connection, socket.side);
   return false;
+}
+
+std::size_t SimIo::try_send(Socket& base, Bytes bytes, SendOp::More) {
+  SimSocket& socket = of(base);
+  WEIR_ASSERT(socket.writing == nullptr);
+  if (own(socket).broken || own(socket).write_ended) return 0;
+  const std::size_t room = network_.room(*socket.connection, 1 - socket.side);
+  const std::size_t count = std::min(room, bytes.size());
+  if (count > 0) network_.transmit(socket.connection, 1 - socket.side, bytes.substr(0, count));
+  return count;
 }
 
 bool SimIo::start_readable(Socket& base, PollOp& op) {

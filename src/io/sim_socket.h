@@ -97,6 +97,7 @@ class SimIo final : public Io {
 
   bool start_recv(Socket& socket, RecvOp& op) override;
   bool start_send(Socket& socket, SendOp& op) override;
+  std::size_t try_send(Socket& socket, Bytes bytes, SendOp::More more) override;
   bool start_readable(Socket& socket, PollOp& op) override;
   bool start_writable(Socket& socket, PollOp& op) override;
   bool start_accept(Socket& listener, AcceptOp& op) override;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A Stream is a byte stream in both directions with deadlines. A TCP or unix socket is one
-// (TcpStream); TLS will be one over another. Deadlines bound stalls: each is the longest time in
-// which no byte may move.
+// (TcpStream); TLS is one over another (tls::Stream). Deadlines bound stalls: each is the longest
+// time in which no byte may move.
 #pragma once
 
 #include "io/io.h"
@@ -17,6 +17,8 @@ class Stream {
   /// See Io::start_recv. `stall`: the longest wait; zero or less: none.
   virtual bool start_recv(RecvOp& op, Millis stall) = 0;
   virtual bool start_send(SendOp& op, Millis stall) = 0;
+  /// See Io::try_send.
+  virtual std::size_t try_send(Bytes bytes, SendOp::More more) = 0;
   /// Changes the deadline of a receive that is under way, counted from now.
   virtual void set_recv_deadline(Millis stall) = 0;
   /// Ends what is under way, in both directions, and everything started later, with `why`.

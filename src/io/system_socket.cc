@@ -66,7 +66,7 @@ std::optional<Result<void>> send_now(int fd, SendOp& op, bool& moved) {
       vectors[used++] = {const_cast<char*>(piece.data()), piece.size()};
     }
     if (used == 0) return Result<void>{};
-    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (op.more == SendOp::More::yes ? MSG_MORE : 0);
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (op.more != SendOp::More::no ? MSG_MORE : 0);
     ssize_t count = 0;
     if (used == 1) {
       count = ::send(fd, vectors[0].iov_base, vectors[0].iov_len, flags);
@@ -89,6 +89,12 @@ std::optional<Result<void>> send_now(int fd, SendOp& op, bool& moved) {
       left -= step;
     }
   }
+}
+
+std::size_t try_send_now(int fd, Bytes bytes, SendOp::More more) {
+  const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more != SendOp::More::no ? MSG_MORE : 0);
+  const ssize_t count = ::send(fd, bytes.data(), bytes.size(), flags);
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 Result<int> connect_now(const SocketAddress& target, Blocking blocking, bool& pending) {

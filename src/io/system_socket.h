@@ -31,6 +31,8 @@ std::optional<Received> receive_now(int fd, ChunkPool& pool, const RecvOp& op);
 /// Sends what leaves without waiting and advances `op.pieces`. Nothing: more is left to send.
 /// `moved` tells whether any byte left.
 std::optional<Result<void>> send_now(int fd, SendOp& op, bool& moved);
+/// See Io::try_send.
+std::size_t try_send_now(int fd, Bytes bytes, SendOp::More more);
 
 /// A socket for connecting to `target` and the result of connect(): a descriptor; `pending` when it
 /// has to wait until it is writable.

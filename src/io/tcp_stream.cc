@@ -57,6 +57,11 @@ bool TcpStream::start_send(SendOp& op, Millis stall) {
   return false;
 }
 
+std::size_t TcpStream::try_send(Bytes bytes, SendOp::More more) {
+  if (socket_ == nullptr || cancelled_ != nullptr) return 0;
+  return loop_->io().try_send(*socket_, bytes, more);
+}
+
 bool TcpStream::start_poll(PollOp& op, Millis stall, Direction direction) {
   WEIR_ASSERT(socket_ != nullptr);
   if (cancelled_ != nullptr) {

@@ -21,6 +21,7 @@ class TcpStream final : public Stream, private Timer {
 
   bool start_recv(RecvOp& op, Millis stall) override;
   bool start_send(SendOp& op, Millis stall) override;
+  std::size_t try_send(Bytes bytes, SendOp::More more) override;
   void set_recv_deadline(Millis stall) override;
   void cancel(Error why) override;
   void cancel_recv(Error why) override;

@@ -264,6 +264,11 @@ void append_json(std::string& out, const Record& record) {
   members.number(R"(,"retries":)", count(record.retries));
   members.text(R"(,"request_id":)", record.request_id);
   members.text(R"(,"protocol":)", record.protocol);
+  if (!record.tls_version.empty()) {
+    members.text(R"(,"tls":)", record.tls_version);
+    members.text(R"(,"cipher":)", record.tls_cipher);
+  }
+  if (!record.detail.empty()) members.text(R"(,"detail":)", record.detail);
   members.text(R"(,"user_agent":)", record.user_agent);
   members.text(R"(,"referer":)", record.referer);
   out += "}\n";

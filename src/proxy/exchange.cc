@@ -6,7 +6,9 @@
 #include "http/h1_parse.h"
 #include "http/uri.h"
 #include "proxy/grpc.h"
+#include "proxy/https_rules.h"
 #include "proxy/observe.h"
+#include "tls/stream.h"
 
 namespace weir::proxy {
 
@@ -29,12 +31,17 @@ Exchange::~Exchange() { context_.metrics.requests_active.sub(); }
 Task<> Exchange::run() {
   match_route();
   steps_ = run_request_steps(head_, client_, *route_, snapshot_->config(), context_.random, arena_);
-  if (route_->settings == nullptr) {
+  if (misdirected(head_, client_)) {
+    co_await fail_with({Code::refused, Cause::misdirected_request, 0, "route"});
+  } else if (client_.https_port != 0 && !stays_plain(head_)) {
+    co_await redirect_to_https();
+  } else if (route_->settings == nullptr) {
     co_await fail_with({Code::refused, Cause::no_route, 0, "route"});
   } else if (const auto& fixed = route_->settings->respond; fixed) {
     co_await respond_fixed(fixed->status, fixed->content_type, fixed->body);
   } else if (const auto& to = route_->settings->redirect; to) {
-    co_await redirect(*to);
+    const std::string_view target = redirect_target(to->to, head_, client_.scheme, arena_);
+    co_await redirect(to->status, target);
   } else if (steps_.final_recipient) {
     co_await answer_as_final_recipient();
   } else {
@@ -162,7 +169,8 @@ Task<Result<void>> Exchange::read_response_head() {
     if (status >= 200) break;
     if (status == 101) {
       // RFC 9110 section 7.8: to what was offered, and not before the request is complete.
-      if (!http::upgrade_agreed(head_.upgrade, response_->upgrade)) {
+      if (!http::upgrade_agreed(head_.upgrade, response_->upgrade) ||
+          !responder_.takes_tunnel(*response_)) {
         co_return fail(Cause::upstream_bad_response, "unasked 101");
       }
       if (!upload_done_) co_return fail(Cause::upstream_bad_response, "early 101");
@@ -226,7 +234,7 @@ Task<> Exchange::respond_from_upstream() {
   // The server has answered what it had not read. What is still sent it may take for a request.
   const bool early = !upload_done_;
   const bool unwanted = status_ >= 300 || (head_.expect_continue && !continued_);
-  responder_.start(*response_, route_->response_edits, response_->body);
+  responder_.start(*response_, response_edits(*response_), response_->body);
   response_.reset();
   lease_->unpin_head();
   const Pumped pumped = co_await pump(lease_->body(), responder_, context_.loop, context_.pipes);
@@ -316,10 +324,10 @@ Task<> Exchange::respond_fixed(int status, std::string_view content_type, std::s
       const std::string_view length = arena_.copy(fmt::format_int(body.size()).c_str());
       head.fields.push_back({"Content-Length", length, http::FieldId::content_length});
     }
-    responder_.start(head, route_->response_edits, http::BodyLength::none());
+    responder_.start(head, response_edits(head), http::BodyLength::none());
     body = {};
   } else {
-    responder_.start(head, route_->response_edits, http::BodyLength::known(body.size()));
+    responder_.start(head, response_edits(head), http::BodyLength::known(body.size()));
   }
   if (Result<void> sent = co_await responder_.finish(body, nullptr); !sent) {
     const Error error = aborted_.where != nullptr ? aborted_ : client_fault(sent.error());
@@ -328,12 +336,26 @@ Task<> Exchange::respond_fixed(int status, std::string_view content_type, std::s
   }
 }
 
-Task<> Exchange::redirect(const config::Redirect& redirect) {
+Task<> Exchange::redirect_to_https() {
+  const std::string_view to = https_target(head_, client_.https_port, arena_);
+  if (to.empty()) {
+    co_await fail_with({Code::malformed, Cause::bad_host, 0, "https_only"});
+  } else {
+    co_await redirect(308, to);
+  }
+}
+
+std::span<const http::HeadEdit> Exchange::response_edits(const http::ResponseHead& head) {
+  const std::span<const http::HeadEdit> edits = route_->response_edits;
+  const bool hsts = client_.tls != nullptr && snapshot_->hsts();
+  return hsts ? with_hsts(edits, head, arena_) : edits;
+}
+
+Task<> Exchange::redirect(int status, std::string_view to) {
   http::ResponseHead head;
-  head.status = status_ = redirect.status;
-  const std::string_view to = redirect_target(redirect.to, head_, client_.scheme, arena_);
+  head.status = status_ = status;
   head.fields.push_back({"Location", to, http::FieldId::location});
-  responder_.start(head, route_->response_edits, http::BodyLength::known(0));
+  responder_.start(head, response_edits(head), http::BodyLength::known(0));
   if (Result<void> sent = co_await responder_.finish({}, nullptr); !sent) {
     cause_ = client_fault(sent.error()).cause;
     responder_.abort(sent.error());
@@ -409,6 +431,10 @@ void Exchange::log() {
   record.client = steps_.client;
   record.method = head_.method_name;
   record.host = head_.authority;
+  if (client_.tls != nullptr) {
+    record.tls_version = client_.tls->facts().version;
+    record.tls_cipher = client_.tls->facts().cipher;
+  }
   record.target = head_.target;
   const auto value = [&](http::FieldId id) {
     const http::Field* field = head_.fields.find(id);

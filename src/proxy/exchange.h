@@ -29,6 +29,8 @@ class Responder : public BodyWriter {
   virtual void start_tunnel(const http::ResponseHead& head, std::span<const http::HeadEdit> edits,
                             Activity& activity, Millis idle) = 0;
   [[nodiscard]] virtual bool started() const = 0;
+  /// Whether a 101 of the server is what the client asked for, beyond what the exchange knows.
+  [[nodiscard]] virtual bool takes_tunnel(const http::ResponseHead&) const { return true; }
   /// The response can not be completed: makes that visible to the client.
   virtual void abort(Error why) = 0;
   /// Ends a read of the request body that is under way.
@@ -72,7 +74,9 @@ class Exchange {
   Task<> tunnel();
   Task<> respond_fixed(int status, std::string_view content_type, std::string_view body);
   Task<> answer_as_final_recipient();
-  Task<> redirect(const config::Redirect& redirect);
+  Task<> redirect(int status, std::string_view to);
+  Task<> redirect_to_https();
+  std::span<const http::HeadEdit> response_edits(const http::ResponseHead& head);
   Task<> fail_with(Error error);
   Task<> fail_grpc();
   void log();

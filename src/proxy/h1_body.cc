@@ -261,8 +261,10 @@ Task<Result<void>> H1BodyWriter::finish(Bytes bytes, const http::FieldList* trai
   } else if (kind_ == Kind::none) {
     bytes = {};
   }
-  if (!head_.empty() || !bytes.empty() || !end.empty()) {
-    const auto more = ends_ ? io::SendOp::More::yes : io::SendOp::More::no;
+  // TLS has an end of its own to send, if need be alone.
+  const bool says_end = ends_ && plain_ == nullptr;
+  if (!head_.empty() || !bytes.empty() || !end.empty() || says_end) {
+    const auto more = ends_ ? io::SendOp::More::end : io::SendOp::More::no;
     Result<void> sent = co_await send(line, bytes, end, more);
     if (!sent) co_return sent;
   }

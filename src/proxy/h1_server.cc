@@ -14,11 +14,12 @@ constexpr std::uint64_t kDrainBytesMax = 64_KiB;
 // At the start of a drain an idle client may be about to send: it is still answered for so long.
 constexpr Millis kDrainIdle{1000};
 // A new connection is not taken for an idle one for so long.
-constexpr std::uint32_t kFreshMillis = 1000;
+constexpr std::uint16_t kFreshSixteenths = 16;
 constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
 
-std::uint32_t millis_of(Instant instant) {
-  return static_cast<std::uint32_t>(instant.time_since_epoch() / Millis(1));
+// Seconds are too coarse, and more is not needed: it is compared with kFreshSixteenths.
+std::uint16_t sixteenths(Instant instant) {
+  return static_cast<std::uint16_t>(instant.time_since_epoch().count() / 62'500);
 }
 
 /// RFC 9113 section 3.3: a client that knows it speaks HTTP/2 here begins with its preface, of
@@ -29,16 +30,22 @@ bool begins_http2(Bytes bytes) {
   return seen.size() >= kTelling && http::kH2Preface.starts_with(seen);
 }
 
+// A ClientHello. RFC 8446 section 5.1.
+bool begins_tls(Bytes seen) { return seen.starts_with(Bytes("\x16\3", 2)); }
+
 }  // namespace
 
 H1Server::H1Server(Context& context, Accepted accepted, Handler* handler)
     : context_(context),
-      stream_(context.loop, accepted.socket),
-      input_(stream_),
-      handler_(handler),
-      destination_(std::move(accepted.destination)),
+      wire_(context.loop, accepted),
+      input_(wire_.stream()),
+      arrival_(std::move(accepted.arrival)),
       peer_(accepted.peer),
-      accepted_(millis_of(context.loop.now())) {
+      accepted_(sixteenths(context.loop.now())) {
+  if (handler != nullptr) {
+    if (arrival_ == nullptr) arrival_ = std::make_unique<Arrival>();
+    arrival_->handler = handler;
+  }
   input_.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
 }
@@ -73,7 +80,9 @@ void H1Server::input_arrived() {
     return;  // this may be gone
   }
   if (!input_.ended()) return;
-  if (input_.failure()) {
+  // Without TLS's own end it is as with TCP: the client may have gone, or only ended its direction.
+  const std::optional<Error> failure = input_.failure();
+  if (failure && failure->code != Code::closed) {
     abort(kClientGone);
     return;
   }
@@ -83,7 +92,7 @@ void H1Server::input_arrived() {
 // Serves the request that has arrived, and all that have come with it.
 Task<> H1Server::serve() {
   // Cancelled between two requests: what is asked now could not be answered.
-  while (stream_.cancelled() == nullptr) {
+  while (wire_.stream().cancelled() == nullptr) {
     const Next head = co_await read_head();
     if (head == Next::end) break;
     if (head == Next::http2) {
@@ -103,16 +112,16 @@ Task<> H1Server::serve() {
   const bool reset = request_ != nullptr && request_->needs_reset();
   if (unread_input_ && !reset) co_await linger();
   request_.reset();
-  stream_.close(reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  wire_.stream().close(reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
   delete this;
 }
 
 // The preface stays in front of what the other one reads.
 void H1Server::become_http2() {
   request_.reset();
-  Accepted accepted{stream_.release(), peer_, input_.take_unread()};
-  accepted.destination = std::move(destination_);
-  auto* server = new H2Server(context_, std::move(accepted), handler_);
+  Handler* handler = this->handler();
+  Accepted accepted = wire_.release(peer_, input_.take_unread(), std::move(arrival_));
+  auto* server = new H2Server(context_, std::move(accepted), handler);
   ListNode<Connection>::replace_by(*server);
   if (draining_) server->drain();
   server->start();
@@ -120,7 +129,7 @@ void H1Server::become_http2() {
 }
 
 void H1Server::begin_request() {
-  request_.reset(new H1Request(stream_, input_, context_, peer_, destination_.get()));
+  request_.reset(new H1Request(wire_, input_, context_, peer_, arrival_.get()));
 }
 
 // Reads a request's head, of which something has arrived, or the end of the connection.
@@ -150,7 +159,7 @@ Task<H1Server::Next> H1Server::read_head() {
               : http::parse_request_head(input_.view(), limits, scanned, request_->head);
     if (!size) {
       look_again(limits);
-      co_await refuse(size.error().cause);
+      co_await refuse(begins_tls(input_.view()) ? Cause::tls_to_plain_port : size.error().cause);
       co_return Next::end;
     }
     if (*size > 0) {
@@ -192,8 +201,8 @@ Task<> H1Server::handle_request() {
   input_.watch(this);
   if (head.body.empty()) input_.arm(kWindowHead);
   input_.expect(io::Work::under_way);
-  if (handler_ != nullptr) {
-    co_await handler_->handle(head, request_->reader, *request_);
+  if (Handler* own = handler(); own != nullptr) {
+    co_await own->handle(head, request_->reader, *request_);
   } else {
     Exchange exchange(context_, head, request_->reader, *request_, request_->client,
                       request_->begun);
@@ -250,7 +259,7 @@ Task<> H1Server::refuse(Cause cause) {
   Exchange exchange(context_, request_->head, request_->reader, *request_, request_->client,
                     request_->begun);
   using Logged = Exchange::Logged;
-  co_await exchange.refuse(cause, handler_ == nullptr ? Logged::yes : Logged::no);
+  co_await exchange.refuse(cause, handler() == nullptr ? Logged::yes : Logged::no);
   unread_input_ = true;
 }
 
@@ -258,7 +267,7 @@ Task<> H1Server::refuse(Cause cause) {
 // because closing with unread input resets the connection and may destroy the response. RFC 9112
 // section 9.6.
 Task<> H1Server::linger() {
-  stream_.shutdown_write();
+  wire_.stream().shutdown_write();
   const Instant due = context_.loop.now() + Millis(kLingerMillis);
   std::size_t dropped = input_.bytes().size();
   input_.consume(dropped);
@@ -283,22 +292,22 @@ void H1Server::abort(Error why) {
   if (request_ != nullptr) {
     request_->cancel(why);
   } else {
-    stream_.cancel(why);
+    wire_.stream().cancel(why);
   }
 }
 
 // One that was just made is about to ask; one that is turned away has no place that its end would
 // free for somebody else.
 bool H1Server::idle() const {
-  const std::uint32_t age = millis_of(context_.loop.now()) - accepted_;
-  const bool fresh = requests_ == 0 && age < kFreshMillis;
+  const auto age = static_cast<std::uint16_t>(sixteenths(context_.loop.now()) - accepted_);
+  const bool fresh = requests_ == 0 && age < kFreshSixteenths;
   return request_ == nullptr && !aborted_ && !fresh && turned_away_ == Cause::none;
 }
 
 Micros H1Server::stall() const {
   const bool running = request_ != nullptr && request_->exchange != nullptr;
   if (!running || request_->cancelled()) return Micros(0);
-  return std::max(stream_.send_stall(), request_->exchange->server_stall());
+  return std::max(wire_.stream().send_stall(), request_->exchange->server_stall());
 }
 
 void H1Server::drain() {
@@ -310,18 +319,17 @@ void H1Server::drain() {
   }
 }
 
-H1Request::H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer,
-                     const io::Peer* destination)
+H1Request::H1Request(Wire& wire, Input& input, Context& context, const io::Peer& peer,
+                     const Arrival* arrival)
     : Timer([](Timer& timer) { static_cast<H1Request&>(timer).on_timer(); }),
       begun(context.loop.now()),
-      reader(input, &stream, kClientBody),
-      writer(stream, &stream, context.texts),
-      stream_(stream),
+      reader(input, wire.plain(), kClientBody),
+      writer(wire.stream(), wire.plain(), context.texts),
+      stream_(wire.stream()),
       context_(context) {
   client.peer = peer;
   client.peer_text = peer.text_in(peer_text_);
-  client.stream = &stream;
-  client.destination = destination;
+  client.see(wire, arrival);
 }
 
 void H1Request::cancel(Error why) {

@@ -20,8 +20,8 @@ namespace weir::proxy {
 /// One request on an HTTP/1 connection: lives from its first byte until its response is complete.
 class H1Request final : public Responder, public Pooled, private io::Timer {
  public:
-  H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer,
-            const io::Peer* destination);
+  H1Request(Wire& wire, Input& input, Context& context, const io::Peer& peer,
+            const Arrival* arrival);
 
   // Responder
   Task<Result<void>> inform(const http::ResponseHead& head) override;
@@ -74,7 +74,7 @@ class H1Request final : public Responder, public Pooled, private io::Timer {
   [[nodiscard]] bool body_can_be_drained() const;
   void on_timer();
 
-  io::TcpStream& stream_;
+  io::Stream& stream_;
   Context& context_;
   io::Peer::TextSpace peer_text_;
   std::uint64_t sent_before_ = 0;  // when the half-close was last looked at
@@ -106,6 +106,10 @@ class H1Server final : public Connection, private Input::Watcher {
  private:
   enum class Next : std::uint8_t { request, http2, end };
 
+  [[nodiscard]] Handler* handler() const {
+    return arrival_ == nullptr ? nullptr : arrival_->handler;
+  }
+
   void await_request();
   void input_arrived() override;
   Task<> serve();
@@ -121,15 +125,14 @@ class H1Server final : public Connection, private Input::Watcher {
   Task<> linger();
 
   Context& context_;
-  io::TcpStream stream_;
+  Wire wire_;
   Input input_;
-  Handler* handler_;
   std::unique_ptr<H1Request> request_;
-  std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
+  std::unique_ptr<Arrival> arrival_;
+  // What follows is packed: this and what waits in it is all that an idle connection costs.
   io::Peer peer_;
   std::uint32_t requests_ = 0;
-  // What follows is packed: this and what waits in it is all that an idle connection costs.
-  std::uint32_t accepted_;  // milliseconds of the loop's clock
+  std::uint16_t accepted_;  // when: sixteenths of a second of the loop's clock
   Cause turned_away_ = Cause::none;
   bool draining_ : 1 = false;
   bool aborted_ : 1 = false;  // it ends in its own time, and is not there to be closed once more

@@ -206,6 +206,9 @@ int H2Callbacks::frame_not_sent(nghttp2_session* codec, const nghttp2_frame* fra
 
 int H2Callbacks::begin_frame(nghttp2_session*, const nghttp2_frame_hd* frame, void* user) {
   if (does_nothing(*frame)) session_of(user).count_idle_frame();
+  if (frame->type == NGHTTP2_PRIORITY && frame->stream_id == 0) {
+    session_of(user).terminate(NGHTTP2_PROTOCOL_ERROR, session_of(user).causes_.protocol);
+  }
   return 0;
 }
 
@@ -264,6 +267,8 @@ int H2Callbacks::frame_received(nghttp2_session* codec, const nghttp2_frame* fra
   } else if (frame->hd.type == NGHTTP2_DATA && end) {
     stream = stream_of(codec, frame->hd.stream_id);
     if (stream != nullptr) stream->reader.end();
+  } else if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == frame->data.padlen) {
+    if (frame->hd.length > 0) session_of(user).count_idle_frame();  // nothing but padding
   } else if (frame->hd.type == NGHTTP2_GOAWAY) {
     session_of(user).going_away();
   }

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "proxy/h2_server.h"
+#include "proxy/websocket_key.h"
 
 namespace weir::proxy {
 namespace {
@@ -25,8 +26,7 @@ H2Request::H2Request(H2Server& server, std::int32_t number)
       builder_(head_) {
   client_.peer = server.peer_;
   client_.peer_text = server.peer_.text_in(server.peer_text_);
-  client_.stream = &server.stream();
-  client_.destination = server.destination_.get();
+  client_.see(server.wire(), server.arrival_.get());
   begin_.self = this;
   begin_.run = [](Runnable& begin) {
     H2Request* self = static_cast<Begin&>(begin).self;
@@ -34,7 +34,12 @@ H2Request::H2Request(H2Server& server, std::int32_t number)
   };
 }
 
+// Heads are not part of the budget for buffers: what a connection holds of them is bounded.
 void H2Request::field(Bytes name, Bytes value) {
+  const std::size_t size = name.size() + value.size();
+  if (server_.head_bytes_ + size > kH2HeadsMax) return spoiled(Cause::overload_memory);
+  head_bytes_ += size;
+  server_.head_bytes_ += size;
   const std::string_view kept_name = texts_.copy(name);
   const std::string_view kept_value = texts_.copy(value);
   if (builder_) {
@@ -53,6 +58,7 @@ void H2Request::spoiled(Cause why) {
     malformed_ = malformed_ || why == Cause::bad_header;
     if (refused_ == Cause::none) refused_ = why;
   } else if (running()) {
+    malformed_ = true;
     cancel({Code::malformed, why, 0, "trailers"});  // of its trailers
   }
 }
@@ -74,12 +80,15 @@ void H2Request::make_head(End end) {
   const http::HeadLimits limits = context_.snapshot->head_limits();
   const Result<void> made = builder_->finish(ends, limits, cookie_);
   if (!made && refused_ == Cause::none) refused_ = made.error().cause;
-  tunnel_ = !builder_->protocol().empty();
+  if (made && !builder_->protocol().empty()) {
+    websocket_key_ = websocket_key(context_.random);
+    head_.fields.push_back({"sec-websocket-key", websocket_key_});
+  }
   builder_.reset();
   const config::Config& config = context_.snapshot->config();
   using Expect = H2BodyReader::Expect;
   reader.begin(id, end == End::yes ? Expect::nothing : Expect::body, config.timeouts.client_body);
-  if (config.limits.body_size == 0 || tunnel_) return;
+  if (config.limits.body_size == 0 || !websocket_key_.empty()) return;
   reader.limit(config.limits.body_size, Cause::body_too_large);
   const bool too_large = head_.body.kind == http::BodyLength::Kind::known &&
                          head_.body.bytes > config.limits.body_size;
@@ -177,10 +186,18 @@ void H2Request::start_tunnel(const http::ResponseHead& response,
   send_head(head, all, framing, H2Session::Body::follows);
 }
 
+bool H2Request::takes_tunnel(const http::ResponseHead& head) const {
+  const http::Field* accept = head.fields.find("sec-websocket-accept");
+  return accept != nullptr && accept->value == websocket_accept(websocket_key_);
+}
+
 // RFC 9113 section 5.4.2.
 void H2Request::abort(Error why) {
   if (!closed_) {
-    server_.reset(id, tunnel_ ? NGHTTP2_CONNECT_ERROR : NGHTTP2_INTERNAL_ERROR);
+    const std::uint32_t code = malformed_                ? NGHTTP2_PROTOCOL_ERROR
+                               : !websocket_key_.empty() ? NGHTTP2_CONNECT_ERROR
+                                                         : NGHTTP2_INTERNAL_ERROR;
+    server_.reset(id, code);
   }
   started_ = true;
   reader.fail(why);

@@ -24,8 +24,8 @@ H2Server::H2Server(Context& context, Accepted accepted, Handler* handler)
       Timer([](Timer& timer) { static_cast<H2Server&>(timer).on_timer(); }),
       context_(context),
       handler_(handler),
-      destination_(std::move(accepted.destination)),
-      peer_(accepted.peer) {
+      arrival_(std::move(accepted.arrival)),
+      peer_(accepted.peer) {  // was copied, not moved
   context_.metrics.connections_active.add();
 }
 
@@ -71,6 +71,7 @@ void H2Server::request_ended(H2Request& request) {
 
 void H2Server::remove(H2Request& request) {
   WEIR_ASSERT(!request.running());
+  head_bytes_ -= request.head_bytes_;
   delete &request;
   if (requests_.empty()) update_deadline();
   check_end();
@@ -84,6 +85,7 @@ void H2Server::connection_failed(Error why) {
     if (request.running()) {
       request.cancel(why);
     } else {
+      head_bytes_ -= request.head_bytes_;
       delete &request;
     }
   });

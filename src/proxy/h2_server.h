@@ -36,6 +36,7 @@ class H2Request final : public Responder, public H2Stream, public Pooled {
              const http::BodyLength& length) override;
   void start_tunnel(const http::ResponseHead& head, std::span<const http::HeadEdit> edits,
                     Activity& activity, Millis idle) override;
+  [[nodiscard]] bool takes_tunnel(const http::ResponseHead& head) const override;
   [[nodiscard]] bool started() const override { return started_; }
   void abort(Error why) override;
   void cancel_body(Error why) override { reader.fail(why); }
@@ -78,6 +79,8 @@ class H2Request final : public Responder, public H2Stream, public Pooled {
   std::optional<http::H2RequestBuilder> builder_;
   Arena texts_;  // under the head
   std::string cookie_;
+  std::string websocket_key_;   // that the server is asked with; empty: no tunnel is asked for
+  std::size_t head_bytes_ = 0;  // kept of the head
   Exchange* exchange_ = nullptr;
   Begin begin_;
   State state_ = State::head;
@@ -85,7 +88,6 @@ class H2Request final : public Responder, public H2Stream, public Pooled {
   bool started_ = false;
   bool closed_ = false;     // its stream is no more
   bool malformed_ = false;  // RFC 9113 section 8.1.1
-  bool tunnel_ = false;
 };
 
 class H2Server final : public Connection, private H2Session, private io::Timer {
@@ -123,10 +125,11 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
 
   Context& context_;
   Handler* handler_;
-  std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
+  std::unique_ptr<Arrival> arrival_;
   io::Peer peer_;
   io::Peer::TextSpace peer_text_{};
   List<H2Stream> requests_;
+  std::size_t head_bytes_ = 0;     // kept of the heads of all
   std::size_t running_ = 0;        // of their exchanges
   std::size_t accepted_ = 0;       // requests so far
   std::uint64_t sent_before_ = 0;  // when the half-close was last looked at

@@ -45,8 +45,8 @@ class NameValues {
 H2Session::H2Session(Context& context, Accepted&& accepted, Side side, const H2Causes& causes)
     : context_(context),
       causes_(causes),
-      stream_(context.loop, accepted.socket),
-      input_(stream_),
+      wire_(context.loop, accepted),
+      input_(wire_.stream()),
       session_(H2Callbacks::make(*this, side)) {
   input_.put_unread(std::move(accepted.unread));
   output_turn_.self = end_turn_.self = send_.self = this;
@@ -211,7 +211,7 @@ std::size_t H2Session::peer_streams_max() const {
                                              NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
-Micros H2Session::send_stall() const { return sending_ ? stream_.send_stall() : Micros(0); }
+Micros H2Session::send_stall() const { return sending_ ? stream().send_stall() : Micros(0); }
 
 void H2Session::submit_interim(H2Stream& stream, const http::H2Fields& head) {
   if (ended()) return;
@@ -249,7 +249,7 @@ void H2Session::output() {
   }
   send_.pieces = {output_.bytes()};
   sending_ = true;
-  if (stream_.start_send(send_, write_stall())) sent();
+  if (wire_.stream().start_send(send_, write_stall())) sent();
 }
 
 // Takes frames of all streams, as many as there is room for.
@@ -280,7 +280,7 @@ void H2Session::lose(Error why) {
   if (lost_) return;
   lost_ = true;
   input_.watch(nullptr);
-  stream_.cancel(why);
+  wire_.stream().cancel(why);
   connection_failed(why);
   check_end();
 }
@@ -314,7 +314,7 @@ void H2Session::check_end() {
 void H2Session::linger() {
   lingering_ = true;
   linger_due_ = context_.loop.now() + Millis(kLingerMillis);
-  stream_.shutdown_write();
+  wire_.stream().shutdown_write();
   input_.set_deadline(Millis(kLingerMillis));
 }
 

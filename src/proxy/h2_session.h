@@ -74,8 +74,10 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
 
   /// Begins with what was received before, if anything was.
   void begin(std::span<const nghttp2_settings_entry> settings);
-  [[nodiscard]] io::Stream& stream() { return stream_; }
-  [[nodiscard]] const io::Stream& stream() const { return stream_; }
+  [[nodiscard]] io::Stream& stream() { return wire_.stream(); }
+  [[nodiscard]] const io::Stream& stream() const { return wire_.stream(); }
+  /// nullptr: a plain connection.
+  [[nodiscard]] const Wire& wire() const { return wire_; }
   /// No frame is sent or received any more: streams are as good as closed.
   [[nodiscard]] bool ended() const { return lost_ || frames_end_; }
   [[nodiscard]] bool lost() const { return lost_; }
@@ -142,7 +144,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
 
   Context& context_;
   const H2Causes& causes_;
-  io::TcpStream stream_;
+  Wire wire_;
   Input input_;
   std::unique_ptr<nghttp2_session, Deleter> session_;
   io::Chunk output_;

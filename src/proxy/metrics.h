@@ -74,6 +74,10 @@ struct WorkerMetrics {
   Count connections_refused;  ///< over limits.connections
   Count requests_active;
   Count tunnels_active;
+  Count tls_handshakes_12;  ///< that succeeded, by version
+  Count tls_handshakes_13;
+  Count tls_resumed;  ///< of these
+  Count tls_failures;
   Count log_lines_dropped;
   Count buffer_bytes;
   std::vector<Count> causes = std::vector<Count>(cause_count());

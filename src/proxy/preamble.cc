@@ -66,11 +66,17 @@ Preamble::Preamble(Context& context, Accepted accepted, std::shared_ptr<const Pr
       stream_(context.loop, accepted.socket),
       input_(stream_),
       peer_(accepted.peer),
+      arrival_(std::move(accepted.arrival)),
       accepted_(context.loop.now()),
       accepted_wall_(context.loop.wall_time()),
       due_(accepted_ + snapshot_->config().timeouts.client_head) {
   input_.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
+}
+
+Arrival& Preamble::arrival() {
+  if (arrival_ == nullptr) arrival_ = std::make_unique<Arrival>();
+  return *arrival_;
 }
 
 Preamble::~Preamble() { context_.metrics.connections_active.sub(); }
@@ -116,7 +122,7 @@ Task<Result<void>> Preamble::read_header() {
       input_.consume(*size);
       if (header.tells == ProxyHeader::Tells::ends) {
         peer_ = header.ends.source;
-        destination_.reset(new const io::Peer(header.ends.destination));
+        arrival().destination = header.ends.destination;
       }
       co_return Result<void>{};
     }
@@ -135,8 +141,7 @@ Task<Result<void>> Preamble::read_hello() {
       co_return fail(size.error());
     }
     if (*size > 0) {
-      name_ = std::move(hello.name);
-      hello.name = name_;
+      arrival().name = hello.name;
       upstream_ = rules_->passthrough.match(hello);
       if (upstream_ == nullptr && rules_->others == PreambleRules::Others::closed) {
         co_return fail(Cause::passthrough_unmatched, "passthrough");
@@ -178,8 +183,7 @@ Task<> Preamble::refuse(Error why) {
 void Preamble::make_way() {
   input_.unpin();  // of a header that was all that has come
   Accepted accepted{stream_.release(), peer_, input_.take_unread()};
-  accepted.destination = std::move(destination_);
-  accepted.name = std::move(name_);
+  accepted.arrival = std::move(arrival_);
   Connection* next = successor_.make(successor_, std::move(accepted), std::move(upstream_));
   if (next == nullptr) return;
   ListNode<Connection>::replace_by(*next);
@@ -194,7 +198,7 @@ void Preamble::log(Cause cause) {
   record.protocol = "TCP";
   record.peer = &peer_;
   record.client = peer_.text_in(space);
-  record.host = name_;
+  if (arrival_ != nullptr) record.host = arrival_->name;
   record.cause = cause;
   record.duration = context_.loop.now() - accepted_;
   observe(context_, record);

@@ -70,6 +70,7 @@ class Preamble final : public Connection {
   Task<Result<void>> more(std::size_t size_max, Cause late);
   Task<> refuse(Error why);
   void make_way();
+  [[nodiscard]] Arrival& arrival();
   void log(Cause cause);
 
   Context& context_;
@@ -79,9 +80,8 @@ class Preamble final : public Connection {
   Successor successor_;
   io::TcpStream stream_;
   Input input_;
-  io::Peer peer_;                                // the connection's own, then the header's
-  std::unique_ptr<const io::Peer> destination_;  // the header's
-  std::string name_;                             // that a ClientHello wants
+  io::Peer peer_;  // the connection's own, then the header's
+  std::unique_ptr<Arrival> arrival_;
   Instant accepted_;
   WallTime accepted_wall_;
   Instant due_;

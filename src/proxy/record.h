@@ -19,12 +19,15 @@ struct UpstreamCounts;
 
 struct Record {
   WallTime started;
-  std::string_view protocol;       ///< "HTTP/1.1", "HTTP/1.0", "TCP"
+  std::string_view protocol;       ///< "HTTP/1.1", "HTTP/2", "TCP"; "TLS": a handshake that failed
   const io::Peer* peer = nullptr;  ///< who is connected to us
   std::string_view client;  ///< the client's address: the peer's, or what a trusted proxy said
   std::string_view method;
-  std::string_view host;    ///< authority as the client sent it
-  std::string_view target;  ///< path and query as the client sent it
+  std::string_view host;         ///< authority as the client sent it
+  std::string_view target;       ///< path and query as the client sent it
+  std::string_view tls_version;  ///< "" without TLS
+  std::string_view tls_cipher;
+  std::string_view detail;  ///< what went wrong in the words of who noticed it; mostly ""
   std::string_view user_agent;
   std::string_view referer;
   std::string_view user;  ///< authenticated user; "" in this stage

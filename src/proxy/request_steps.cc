@@ -9,6 +9,7 @@
 
 #include "http/h1_parse.h"
 #include "http/uri.h"
+#include "tls/stream.h"
 
 namespace weir::proxy {
 namespace {
@@ -134,6 +135,34 @@ void forwarded_edits(const http::RequestHead& head, const ClientFacts& client, b
   }
 }
 
+constexpr std::string_view kClientCert = "X-Client-Cert-";
+
+// Who a client's certificate says that it is. What clients say of it themselves goes no further.
+void client_certificate_edits(const http::RequestHead& head, const ClientFacts& client, bool trust,
+                              Edits& edits, Arena& arena) {
+  const tls::PeerCertificate* peer =
+      client.tls == nullptr ? nullptr : client.tls->facts().peer.get();
+  if (peer == nullptr) {
+    if (trust) return;
+    const auto told = [](const http::Field& field) {
+      return field.name.size() > kClientCert.size() &&
+             iequals(field.name.substr(0, kClientCert.size()), kClientCert);
+    };
+    if (std::ranges::none_of(head.fields, told)) return;
+    for (const std::string_view each : {"Subject", "Issuer", "Serial", "Fingerprint"}) {
+      edits.add(Kind::remove, arena.join({kClientCert, each}), {}, http::FieldId::other);
+    }
+    return;
+  }
+  const auto set = [&](std::string_view name, std::string_view value) {
+    edits.add(Kind::set, name, value, http::FieldId::other);
+  };
+  set("X-Client-Cert-Subject", peer->subject);
+  set("X-Client-Cert-Issuer", peer->issuer);
+  set("X-Client-Cert-Serial", peer->serial);
+  set("X-Client-Cert-Fingerprint", peer->fingerprint);
+}
+
 // RFC 9110 section 7.6.2: counted down, and at 0 the request goes no further. What is no number is
 // passed on as it came.
 bool count_forwards(const http::RequestHead& head, Edits& edits, Arena& arena) {
@@ -188,14 +217,23 @@ std::string_view via_of(http::Version version) {
 
 }  // namespace
 
+void ClientFacts::see(const Wire& wire, const Arrival* arrival) {
+  stream = &wire.stream();
+  tls = wire.tls();
+  if (tls != nullptr) scheme = "https";
+  destination = told_of(arrival);
+  if (arrival != nullptr) https_port = arrival->https_port;
+}
+
 RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts& client,
                                const RouteEntry& route, const config::Config& config,
                                Random& random, Arena& arena) {
-  constexpr std::size_t kOwnEditsMax = 9;
+  constexpr std::size_t kOwnEditsMax = 13;
   RequestSteps steps;
   Edits edits(arena, kOwnEditsMax + route.request_edits.size());
   const bool trust = trusted(client.peer, config);
   forwarded_edits(head, client, trust, edits, arena);
+  client_certificate_edits(head, client, trust, edits, arena);
 
   steps.client = client.peer_text;
   if (trust) {

@@ -6,7 +6,12 @@
 
 #include <span>
 
+#include "proxy/accepted.h"
 #include "proxy/snapshot.h"
+
+namespace weir::tls {
+class Stream;
+}
 
 namespace weir::proxy {
 
@@ -17,7 +22,11 @@ struct ClientFacts {
   std::string_view scheme = "http";
   const io::Stream* stream = nullptr;     ///< it; outlives the exchange
   const io::Peer* destination = nullptr;  ///< where it went, if a PROXY header has said so
+  const tls::Stream* tls = nullptr;       ///< nullptr: a plain connection
+  std::uint16_t https_port = 0;           ///< requests are redirected there; 0: they are not
 
+  /// Takes over what is known of it. `arrival`: nullptr when nothing is.
+  void see(const Wire& wire, const Arrival* arrival);
   [[nodiscard]] Ends ends() const { return ends_of(*stream, peer, destination); }
 };
 

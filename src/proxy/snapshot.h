@@ -31,12 +31,16 @@ struct RouteEntry {
 class Snapshot {
  public:
   Snapshot(std::shared_ptr<const config::Config> config, std::shared_ptr<const Router> router)
-      : config_(std::move(config)), router_(std::move(router)) {}
+      : config_(std::move(config)), router_(std::move(router)) {
+    for (const config::Listen& listen : config_->listens) hsts_ = hsts_ || listen.https_only;
+  }
 
   [[nodiscard]] const config::Config& config() const { return *config_; }
   [[nodiscard]] const std::shared_ptr<const config::Config>& shared_config() const {
     return config_;
   }
+  /// Responses over TLS say that the host is to be asked in no other way.
+  [[nodiscard]] bool hsts() const { return hsts_; }
   [[nodiscard]] http::HeadLimits head_limits() const {
     return {config_->limits.head_size, config_->limits.head_fields, config_->limits.target_size};
   }
@@ -56,6 +60,7 @@ class Snapshot {
  private:
   std::shared_ptr<const config::Config> config_;
   std::shared_ptr<const Router> router_;
+  bool hsts_ = false;
 };
 
 /// The configured header rules as edits; views of `rules`.

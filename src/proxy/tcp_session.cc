@@ -19,11 +19,14 @@ constexpr BodyCauses kFromServer = {Cause::tunnel_idle_timeout, Cause::upstream_
 
 }  // namespace
 
-TcpSession::End::End(Context& context, io::Socket* socket, const BodyCauses& causes)
-    : stream(context.loop, socket),
+TcpSession::End::End(Context& context, Accepted accepted, const BodyCauses& causes)
+    : wire(context.loop, accepted),
+      stream(wire.stream()),
       input(stream),
-      reader(input, &stream, causes),
-      writer(stream, &stream, context.texts) {}
+      reader(input, wire.plain(), causes),
+      writer(stream, wire.plain(), context.texts) {
+  input.put_unread(std::move(accepted.unread));
+}
 
 TcpSession::TcpSession(Context& context, Accepted accepted, std::shared_ptr<Upstream> upstream)
     : context_(context),
@@ -31,13 +34,11 @@ TcpSession::TcpSession(Context& context, Accepted accepted, std::shared_ptr<Upst
       upstream_(std::move(upstream)),
       peer_(accepted.peer),
       peer_text_(accepted.peer.text()),
-      destination_(std::move(accepted.destination)),
-      name_(std::move(accepted.name)),
-      client_(context, accepted.socket, kFromClient),
+      arrival_(std::move(accepted.arrival)),
+      client_(context, std::move(accepted), kFromClient),
       uploads_(context.loop.queue),
       started_(context.loop.now()),
       started_wall_(context.loop.wall_time()) {
-  client_.input.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
   context_.metrics.tunnels_active.add();
 }
@@ -62,7 +63,8 @@ Task<> TcpSession::serve() {
     client_.stream.close(io::Stream::Close::reset);
     co_return;
   }
-  server_.reset(new End(context_, *socket, kFromServer));
+  Accepted connected{*socket, {}, {}, nullptr, 0};
+  server_.reset(new End(context_, std::move(connected), kFromServer));
   ++endpoint_->active;
   upstream_->counts().active.add();
   const Millis idle = snapshot_->config().timeouts.tunnel_idle;
@@ -85,7 +87,7 @@ Task<> TcpSession::serve() {
 
 std::unique_ptr<const Ends> TcpSession::told_ends() const {
   if (!upstream_->tells_ends()) return nullptr;
-  return std::make_unique<const Ends>(ends_of(client_.stream, peer_, destination_.get()));
+  return std::make_unique<const Ends>(ends_of(client_.stream, peer_, told_of(arrival_.get())));
 }
 
 Task<Result<io::Socket*>> TcpSession::connect() {
@@ -154,7 +156,7 @@ void TcpSession::log() {
   record.protocol = "TCP";
   record.peer = &peer_;
   record.client = peer_text_;
-  record.host = name_;
+  if (arrival_ != nullptr) record.host = arrival_->name;
   record.upstream = upstream_->name();
   record.upstream_counts = &upstream_->counts();
   if (endpoint_ != nullptr) record.server = endpoint_->name;

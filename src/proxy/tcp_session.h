@@ -30,8 +30,9 @@ class TcpSession final : public Connection {
  private:
   /// One end: a stream with a reader and a writer of its raw bytes.
   struct End {
-    End(Context& context, io::Socket* socket, const BodyCauses& causes);
-    io::TcpStream stream;
+    End(Context& context, Accepted accepted, const BodyCauses& causes);
+    Wire wire;
+    io::Stream& stream;
     Input input;
     H1BodyReader reader;
     H1BodyWriter writer;
@@ -52,8 +53,7 @@ class TcpSession final : public Connection {
   std::shared_ptr<Endpoint> endpoint_;
   io::Peer peer_;
   std::string peer_text_;
-  std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
-  std::string name_;                             // that a ClientHello wants
+  std::unique_ptr<Arrival> arrival_;
   End client_;
   io::ConnectHandle connecting_;
   std::unique_ptr<End> server_;

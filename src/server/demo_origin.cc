@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "proxy/websocket_key.h"
 #include "server/demo_page.h"
 #include "server/reply.h"
 #include "server/server.h"
@@ -177,7 +178,7 @@ Task<> DemoOrigin::echo(const http::RequestHead& head, proxy::BodyReader& body,
   http::ResponseHead response;
   response.status = 101;
   response.upgrade = "websocket";
-  const std::string accept = websocket_accept(key);
+  const std::string accept = proxy::websocket_accept(key);
   response.fields.push_back({"Sec-WebSocket-Accept", accept});
   proxy::Activity activity{server_.loop().now()};
   responder.start_tunnel(response, {}, activity, kEchoIdle);

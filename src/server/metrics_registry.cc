@@ -43,6 +43,10 @@ WorkerSum read(const proxy::WorkerMetrics& metrics) {
           .connections_refused = metrics.connections_refused.get(),
           .requests_active = metrics.requests_active.get(),
           .tunnels_active = metrics.tunnels_active.get(),
+          .tls_handshakes_12 = metrics.tls_handshakes_12.get(),
+          .tls_handshakes_13 = metrics.tls_handshakes_13.get(),
+          .tls_resumed = metrics.tls_resumed.get(),
+          .tls_failures = metrics.tls_failures.get(),
           .log_lines_dropped = metrics.log_lines_dropped.get(),
           .buffer_bytes = metrics.buffer_bytes.get()};
 }
@@ -53,6 +57,10 @@ void add(WorkerSum& sum, const WorkerSum& worker) {
   sum.connections_refused += worker.connections_refused;
   sum.requests_active += worker.requests_active;
   sum.tunnels_active += worker.tunnels_active;
+  sum.tls_handshakes_12 += worker.tls_handshakes_12;
+  sum.tls_handshakes_13 += worker.tls_handshakes_13;
+  sum.tls_resumed += worker.tls_resumed;
+  sum.tls_failures += worker.tls_failures;
   sum.log_lines_dropped += worker.log_lines_dropped;
   sum.buffer_bytes += worker.buffer_bytes;
 }

@@ -51,6 +51,10 @@ struct WorkerSum {
   std::uint64_t connections_refused = 0;
   std::uint64_t requests_active = 0;
   std::uint64_t tunnels_active = 0;
+  std::uint64_t tls_handshakes_12 = 0;
+  std::uint64_t tls_handshakes_13 = 0;
+  std::uint64_t tls_resumed = 0;
+  std::uint64_t tls_failures = 0;
   std::uint64_t log_lines_dropped = 0;
   std::uint64_t buffer_bytes = 0;
 };

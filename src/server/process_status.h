@@ -39,6 +39,12 @@ struct UpstreamStatus {
   std::vector<ServerStatus> servers;
 };
 
+struct CertificateStatus {
+  std::string file;
+  std::vector<std::string> names;
+  std::int64_t expires = 0;  ///< seconds since the epoch
+};
+
 struct ProcessStatus {
   std::string version;
   std::string backend;            ///< "ring" or "epoll"
@@ -50,6 +56,7 @@ struct ProcessStatus {
   std::uint64_t log_lines_lost = 0;  ///< LogWriter::lines_lost()
   std::vector<std::string> files;    ///< of the configuration
   std::vector<std::string> listens;
+  std::vector<CertificateStatus> certificates;
   std::vector<UpstreamStatus> upstreams;
 };
 

@@ -163,6 +163,18 @@ void render_servers(Page& page, const ProcessStatus& process) {
   }
 }
 
+void render_tls(Page& page, const WorkerSum& total, const ProcessStatus& process) {
+  page.begin(Family::tls_handshakes);
+  page.sample({{"version", "1.2"}}, total.tls_handshakes_12);
+  page.sample({{"version", "1.3"}}, total.tls_handshakes_13);
+  page.single(Family::tls_resumed, total.tls_resumed);
+  page.single(Family::tls_failures, total.tls_failures);
+  page.begin(Family::tls_expiry);
+  for (const CertificateStatus& each : process.certificates) {
+    page.sample({{"certificate", each.file}}, static_cast<std::uint64_t>(each.expires));
+  }
+}
+
 void render_causes(Page& page, const MetricsSnapshot& metrics) {
   page.begin(Family::causes);
   for (std::size_t i = 1; i < metrics.causes.size(); ++i) {
@@ -207,6 +219,7 @@ std::string render_prometheus(const MetricsSnapshot& metrics, const ProcessStatu
   page.single(Family::conns_active, metrics.total.connections_active);
   page.single(Family::conns_accepted, metrics.total.connections_accepted);
   page.single(Family::conns_refused, metrics.total.connections_refused);
+  render_tls(page, metrics.total, process);
   render_causes(page, metrics);
   page.single(Family::buffer_bytes, metrics.total.buffer_bytes);
   page.single(Family::log_dropped, metrics.total.log_lines_dropped + process.log_lines_lost);

@@ -22,7 +22,13 @@
 namespace weir::server {
 namespace {
 
+constexpr Millis kCertificateLook{3'000};
 constexpr std::uint64_t kDescriptorsKept = 128;  // for listeners, logs, pipes, configuration
+
+std::string_view kind_of(const config::Listen& listen) {
+  if (listen.tls) return listen.serves_http() ? " (https)" : " (tls, tcp)";
+  return listen.serves_http() ? "" : " (tcp)";
+}
 
 std::string errno_text(int error) { return std::strerror(error); }
 
@@ -78,6 +84,8 @@ std::optional<std::string> Server::start() {
   log_info("{}", selected->why);
   Listeners listeners;
   if (auto problem = open_listeners(*config_, listeners)) return problem;
+  tls_.emplace(started_);
+  const TlsContexts tls = load_tls(*config_, nullptr);  // with the rights that we still have
   int admin_fd = -1;
   open_admin(admin_fd);
   log_ = std::make_unique<LogWriter>(LogTarget(config_->access_log.to));
@@ -116,7 +124,8 @@ std::optional<std::string> Server::start() {
                                    [this](const std::string& name) { name_changed(name); });
   names_->watch(*config_);
   names_->await_first_answers();
-  publish(make_plan(config_, listeners), listeners);
+  publish(make_plan(config_, listeners, tls), listeners);
+  watch_certificates();
   return std::nullopt;
 }
 
@@ -176,7 +185,7 @@ std::vector<std::string> Server::files_of_user() const {
 }
 
 std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Config> config,
-                                              const Listeners& listeners) {
+                                              const Listeners& listeners, const TlsContexts& tls) {
   std::shared_ptr<Plan> plan = weir::server::make_plan(config, *metrics_);
   for (const config::Upstream& upstream : config->upstreams) {
     auto& servers = plan->addresses.emplace_back();
@@ -184,12 +193,57 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
       servers.push_back(names_->known(server.address));
     }
   }
+  const std::uint16_t https_port = port_of_https(*config, listeners);
   for (std::size_t i = 0; i < listeners.all.size(); ++i) {
-    const bool tcp = !listeners.all[i].settings.serves_http();
-    plan->services[listeners.all[i].id] = {tcp ? Service::Kind::tcp : Service::Kind::http, i,
-                                           nullptr};
+    const config::Listen& settings = listeners.all[i].settings;
+    Service& service = plan->services[listeners.all[i].id];
+    service.kind = settings.serves_http() ? Service::Kind::http : Service::Kind::tcp;
+    service.listen_index = i;
+    service.tls = settings.tls.has_value();
+    service.tls_context = tls[i];
+    if (settings.https_only) service.https_port = https_port;
   }
   return plan;
+}
+
+// As clients see it: of the first listener for HTTPS, with the port that the kernel chose if it was
+// to choose.
+std::uint16_t Server::port_of_https(const config::Config& config, const Listeners& listeners) {
+  for (std::size_t i = 0; i < config.listens.size(); ++i) {
+    const config::Listen& listen = config.listens[i];
+    if (!listen.tls || !listen.tcp_upstream.empty()) continue;
+    return io::SocketAddress::of_socket(listeners.all[i].fd).port();
+  }
+  return 0;
+}
+
+// Says what is wrong with the certificates, to `text` as well if there is one.
+TlsContexts Server::load_tls(const config::Config& config, std::string* text) {
+  std::vector<tls::Problem> problems;
+  TlsContexts contexts = tls_->load(config, io::wall_now(), problems);
+  for (const tls::Problem& problem : problems) {
+    const bool error = problem.kind == tls::Problem::Kind::error;
+    if (text != nullptr)
+      *text += fmt::format("{}: {}\n", error ? "error" : "warning", problem.text);
+    if (error) {
+      log_error("{}", problem.text);
+    } else {
+      log_warn("{}", problem.text);
+    }
+  }
+  return contexts;
+}
+
+// Certificates are renewed by programs that know nothing of Weir: their files are looked at.
+void Server::watch_certificates() {
+  if (draining_) return;
+  if (tls_->changed()) {
+    log_info("certificate files have changed");
+    const Listeners listeners{listening_, {}};
+    const TlsContexts tls = load_tls(*config_, nullptr);
+    publish(make_plan(config_, listeners, tls), listeners);
+  }
+  control_->loop().timers().arm(certificate_watch_, control_->loop().now() + kCertificateLook);
 }
 
 // Runs `act` on each worker's thread and waits until all have done it. None of them has ended: they
@@ -245,7 +299,7 @@ void Server::publish(const std::shared_ptr<const Plan>& plan, const Listeners& l
   listening_ = listeners.all;
   for (const Listening& listening : listeners.opened) {
     log_info("listening on {}{}", io::SocketAddress::of_socket(listening.fd).text(),
-             listening.settings.serves_http() ? "" : " (tcp)");
+             kind_of(listening.settings));
   }
 }
 
@@ -285,7 +339,8 @@ Reloaded Server::reload() {
     log_->set_target(LogTarget(config->access_log.to));
   }
   set_diagnostics_level(config->log_level);
-  publish(make_plan(config, listeners), listeners);
+  const TlsContexts tls = load_tls(*config, &text);
+  publish(make_plan(config, listeners, tls), listeners);
   names_->watch(*config_);
   metrics_->reloaded(MetricsRegistry::Reload::succeeded, io::wall_now());
   log_info("reloaded: {} routes, {} upstreams, {} listeners", config->routes.size(),
@@ -362,6 +417,7 @@ ProcessStatus Server::process_status() {
   for (const Listening& listening : listening_) {
     status.listens.push_back(io::SocketAddress::of_socket(listening.fd).text());
   }
+  status.certificates = tls_->certificates();
   if (draining_) return status;  // workers may be gone
   std::vector<std::vector<UpstreamStatus>> parts(workers_.size());
   on_all_workers([&](Worker& worker) {
@@ -375,6 +431,7 @@ ProcessStatus Server::process_status() {
 void Server::stop() {
   if (draining_) return;
   draining_ = true;
+  certificate_watch_.disarm();
   const Millis bound = config_->timeouts.drain;
   log_info("stopping: waiting at most {} s for {} connections", bound.count() / 1000,
            metrics_->snapshot().total.connections_active);

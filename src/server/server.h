@@ -18,6 +18,7 @@
 #include "server/names.h"
 #include "server/process_status.h"
 #include "server/signals.h"
+#include "server/tls_store.h"
 #include "server/worker.h"
 
 namespace weir::server {
@@ -70,7 +71,10 @@ class Server : private io::Timer {
   };
   std::optional<std::string> open_listeners(const config::Config& config, Listeners& listeners);
   std::shared_ptr<const Plan> make_plan(std::shared_ptr<const config::Config> config,
-                                        const Listeners& listeners);
+                                        const Listeners& listeners, const TlsContexts& tls);
+  static std::uint16_t port_of_https(const config::Config& config, const Listeners& listeners);
+  TlsContexts load_tls(const config::Config& config, std::string* text);
+  void watch_certificates();
   void on_all_workers(const std::function<void(Worker&)>& act);
   void publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners);
   std::vector<std::string> files_of_user() const;
@@ -86,6 +90,15 @@ class Server : private io::Timer {
   Admin admin_{*this};
   std::string admin_file_;  // of the admin socket, if it is ours
   WallTime started_{};
+  std::optional<TlsStore> tls_;  // from start() on
+  struct CertificateWatch : io::Timer {
+    explicit CertificateWatch(Server& owner)
+        : Timer([](Timer& timer) {
+            static_cast<CertificateWatch&>(timer).server.watch_certificates();
+          }),
+          server(owner) {}
+    Server& server;
+  } certificate_watch_{*this};
   io::Backend backend_ = io::Backend::epoll;
   std::unique_ptr<MetricsRegistry> metrics_;
   std::unique_ptr<LogWriter> log_;

@@ -89,6 +89,16 @@ json causes_json(const std::vector<std::uint64_t>& causes) {
   return out;
 }
 
+json certificates_json(const std::vector<CertificateStatus>& certificates) {
+  json out = json::array();
+  for (const CertificateStatus& each : certificates) {
+    out.push_back({{"file", each.file},
+                   {"names", each.names},
+                   {"expires", rfc3339(WallTime{each.expires * 1'000'000})}});
+  }
+  return out;
+}
+
 template <class Sum>
 bool idle_other(const Sum& sum) {
   return sum.name == "other" && std::ranges::all_of(sum.by_class, [](auto n) { return n == 0; });
@@ -110,6 +120,7 @@ json status_json(const MetricsSnapshot& metrics, const ProcessStatus& process) {
       {"total", worker_json(metrics.total)},
       {"access_log_dropped", metrics.total.log_lines_dropped + process.log_lines_lost},
       {"causes", causes_json(metrics.causes)}};
+  out["certificates"] = certificates_json(process.certificates);
   out["workers"] = json::array();
   for (const auto& worker : metrics.workers) out["workers"].push_back(worker_json(worker));
   out["routes"] = json::array();

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/websocket.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 
 #include "base/assert.h"
@@ -28,17 +26,6 @@ void append_big_endian(std::string& out, std::uint64_t value, int bytes) {
 }
 
 }  // namespace
-
-std::string websocket_accept(std::string_view key) {
-  std::string text(key);
-  text += "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-  unsigned size = 0;
-  WEIR_CHECK(EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) == 1);
-  std::array<unsigned char, 64> encoded;
-  const int encoded_size = EVP_EncodeBlock(encoded.data(), digest.data(), static_cast<int>(size));
-  return {reinterpret_cast<const char*>(encoded.data()), static_cast<std::size_t>(encoded_size)};
-}
 
 std::optional<WebSocketEvent> WebSocketReader::next(std::string_view& input) {
   if (message_done_) {

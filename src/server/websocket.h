@@ -16,9 +16,6 @@ namespace weir::server {
 
 inline constexpr std::size_t kWebSocketMessageMax = 1_MiB;
 
-/// The value of Sec-WebSocket-Accept for a Sec-WebSocket-Key. Section 4.2.2.
-std::string websocket_accept(std::string_view key);
-
 enum class WebSocketOpcode : std::uint8_t {
   continuation = 0,
   text = 1,

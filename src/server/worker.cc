@@ -10,6 +10,7 @@
 #include "io/listener.h"
 #include "proxy/preamble.h"
 #include "proxy/tcp_session.h"
+#include "proxy/tls_accept.h"
 #include "server/diagnostics.h"
 #include "server/metrics_registry.h"
 #include "server/shedding.h"
@@ -268,7 +269,8 @@ void Worker::accepted(int fd, const io::Peer& peer, Listener& listener) {
   for (const Worker* worker : all_) total += worker->connections();
   if (connections_max_ > 0 && total >= connections_max_ && !shed_idle(connections_)) {
     metrics_.connections_refused.add();
-    if (total < connections_max_ + kTurnedAwayMax && listener.service.kind == Service::Kind::http) {
+    if (total < connections_max_ + kTurnedAwayMax && listener.service.kind == Service::Kind::http &&
+        !listener.service.tls) {
       adopt(fd, peer, listener.id, Admit::turn_away);
     } else {
       metrics_.causes[static_cast<std::size_t>(Cause::overload_connections)].add();
@@ -320,7 +322,8 @@ void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
     return;
   }
   const Listener& listener = *found->second;
-  proxy::Accepted accepted{loop_.io().adopt(fd), peer, {}};
+  proxy::Accepted accepted{loop_.io().adopt(fd), peer, {}, nullptr, nullptr};
+  if (listener.service.https_port != 0) accepted.say().https_port = listener.service.https_port;
   proxy::Connection* connection = nullptr;
   if (listener.preamble != nullptr && listener.preamble->apply_to(peer)) {
     const proxy::Preamble::Successor successor{&Worker::succeed, this, id,
@@ -335,10 +338,15 @@ void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
 }
 
 proxy::Connection* Worker::serve(const Listener& listener, proxy::Accepted accepted, Admit admit) {
-  if (listener.service.kind == Service::Kind::tcp) {
+  const Service& service = listener.service;
+  if (service.tls) {
+    proxy::TlsService tls{service.tls_context, listener.tcp_upstream, service.handler};
+    return new proxy::TlsAccept(*context_, std::move(accepted), std::move(tls));
+  }
+  if (service.kind == Service::Kind::tcp) {
     return new proxy::TcpSession(*context_, std::move(accepted), listener.tcp_upstream);
   }
-  auto* server = new proxy::H1Server(*context_, std::move(accepted), listener.service.handler);
+  auto* server = new proxy::H1Server(*context_, std::move(accepted), service.handler);
   if (admit == Admit::turn_away) server->turn_away(Cause::overload_connections);
   return server;
 }

@@ -23,6 +23,7 @@
 #include "proxy/snapshot.h"
 #include "server/diagnostics.h"
 #include "server/process_status.h"
+#include "tls/server_context.h"
 
 namespace weir::server {
 
@@ -35,6 +36,9 @@ struct Service {
   Kind kind = Kind::http;
   std::size_t listen_index = 0;       ///< in Config::listens, but for handler
   proxy::Handler* handler = nullptr;  ///< for handler; outlives the worker
+  bool tls = false;
+  std::shared_ptr<const tls::ServerContext> tls_context = {};  ///< nullptr: no usable certificate
+  std::uint16_t https_port = 0;  ///< where plain requests are redirected; 0: they are not
 };
 
 /// A configuration as the control thread hands it to every worker.

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/tls_store.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "io/system_socket.h"
+
+namespace weir::server {
+namespace {
+
+using tls::Problem;
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+tls::ClientAuth auth_of(config::ClientAuth auth) {
+  switch (auth) {
+    case config::ClientAuth::off: return tls::ClientAuth::off;
+    case config::ClientAuth::optional: return tls::ClientAuth::optional;
+    case config::ClientAuth::required: return tls::ClientAuth::required;
+  }
+  WEIR_UNREACHABLE("auth");
+}
+
+tls::ServerSettings settings_of(const config::Tls& tls) {
+  tls::ServerSettings settings;
+  settings.version_min =
+      tls.min_version == config::TlsVersion::tls13 ? tls::Protocol::tls13 : tls::Protocol::tls12;
+  settings.alpn = tls.alpn;
+  settings.client_auth = auth_of(tls.client_auth);
+  settings.client_ca = tls.client_ca;
+  settings.client_crl = tls.client_crl;
+  settings.client_depth = tls.client_depth;
+  return settings;
+}
+
+}  // namespace
+
+TlsStore::TlsStore(WallTime now) : tickets_(std::make_shared<tls::TicketKeys>(now)) {}
+
+// Size, inode and time: a file that is replaced, however quickly, differs in one of them.
+std::string TlsStore::look_at(const std::string& file) {
+  struct stat found{};
+  if (::stat(file.c_str(), &found) != 0) return "none";
+  return fmt::format("{} {} {} {}.{}", found.st_dev, found.st_ino, found.st_size,
+                     found.st_mtim.tv_sec, found.st_mtim.tv_nsec);
+}
+
+void TlsStore::watch(const std::string& file) {
+  if (!file.empty()) seen_[file] = look_at(file);
+}
+
+bool TlsStore::changed() const {
+  return std::ranges::any_of(
+      seen_, [](const auto& entry) { return look_at(entry.first) != entry.second; });
+}
+
+// Looked at before they are read: what changes in between is read once more.
+std::shared_ptr<const tls::Certificate> TlsStore::certificate(const config::TlsCertificate& files,
+                                                              WallTime now,
+                                                              std::vector<Problem>& problems) {
+  const Key key{files.cert, files.key};
+  if (const auto used = used_.find(key); used != used_.end()) return used->second;
+  watch(files.cert);
+  watch(files.key);
+  watch(files.cert + ".ocsp");
+  auto loaded = tls::Certificate::load({files.cert, files.key}, now, problems);
+  if (loaded == nullptr) {
+    const auto before = certificates_.find(key);
+    if (before == certificates_.end()) return nullptr;
+    problems.push_back({Problem::Kind::warning,
+                        files.cert + ": the certificate that was read before stays in use"});
+    loaded = before->second;
+  }
+  used_[key] = loaded;
+  return loaded;
+}
+
+std::shared_ptr<const tls::ServerContext> TlsStore::context(const config::Listen& listen,
+                                                            WallTime now,
+                                                            std::vector<Problem>& problems) {
+  const config::Tls& tls = *listen.tls;
+  tls::ServerSettings settings = settings_of(tls);
+  if (tls.self_signed) {
+    if (self_signed_ == nullptr) {
+      self_signed_ = tls::Certificate::self_signed(host_name(), now);
+    }
+    settings.certificates.push_back(self_signed_);
+  }
+  for (const config::TlsCertificate& files : tls.certificates) {
+    if (auto loaded = certificate(files, now, problems)) {
+      settings.certificates.push_back(std::move(loaded));
+    }
+  }
+  watch(tls.client_ca);
+  watch(tls.client_crl);
+  const std::string address = listen.address.text();
+  auto made = tls::ServerContext::make(std::move(settings), tickets_, problems);
+  if (made == nullptr) {
+    const auto before = contexts_.find(address);
+    const bool have = before != contexts_.end() && before->second != nullptr;
+    problems.push_back({have ? Problem::Kind::warning : Problem::Kind::error,
+                        have ? fmt::format("the listener {} keeps what it had", address)
+                             : fmt::format("the listener {} closes every connection until this is "
+                                           "repaired",
+                                           address)});
+    if (have) made = before->second;
+  }
+  return made;
+}
+
+TlsContexts TlsStore::load(const config::Config& config, WallTime now,
+                           std::vector<Problem>& problems) {
+  TlsContexts all;
+  used_.clear();
+  seen_.clear();
+  std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts;
+  for (const config::Listen& listen : config.listens) {
+    auto made = listen.tls ? context(listen, now, problems) : nullptr;
+    if (made != nullptr) contexts[listen.address.text()] = made;
+    all.push_back(std::move(made));
+  }
+  certificates_ = used_;
+  contexts_ = std::move(contexts);
+  return all;
+}
+
+std::vector<CertificateStatus> TlsStore::certificates() const {
+  std::vector<CertificateStatus> all;
+  for (const auto& [key, each] : certificates_) {
+    all.push_back({each->file(), each->names(), each->expires()});
+  }
+  if (self_signed_ != nullptr) {
+    all.push_back({self_signed_->file(), self_signed_->names(), self_signed_->expires()});
+  }
+  return all;
+}
+
+std::vector<Problem> check_certificates(const config::Config& config) {
+  std::vector<Problem> problems;
+  const WallTime now = io::wall_now();
+  TlsStore(now).load(config, now, problems);
+  return problems;
+}
+
+}  // namespace weir::server

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The certificates of the listeners: read from their files at start (with the rights that Weir has
+// then) and again when a file has changed or Weir reloads. What cannot be read any more stays as it
+// was, so that a mistake made in a file takes nothing down; what could never be read breaks only
+// its own names. Used by the control thread only; what it gives is shared by the workers.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "server/process_status.h"
+#include "tls/server_context.h"
+
+namespace weir::server {
+
+/// One for each listener of a configuration; nullptr: plain, or without a usable certificate.
+using TlsContexts = std::vector<std::shared_ptr<const tls::ServerContext>>;
+
+class TlsStore {
+ public:
+  explicit TlsStore(WallTime now);
+
+  /// Reads all that the configuration names. `problems` says what is wrong, and what of before is
+  /// used instead.
+  TlsContexts load(const config::Config& config, WallTime now,
+                   std::vector<tls::Problem>& problems);
+  /// Whether a file has changed since load(). Costs a system call for each.
+  [[nodiscard]] bool changed() const;
+  /// Those in use.
+  [[nodiscard]] std::vector<CertificateStatus> certificates() const;
+
+ private:
+  using Key = std::pair<std::string, std::string>;  // of files: certificate, key
+  std::shared_ptr<const tls::Certificate> certificate(const config::TlsCertificate& files,
+                                                      WallTime now,
+                                                      std::vector<tls::Problem>& problems);
+  std::shared_ptr<const tls::ServerContext> context(const config::Listen& listen, WallTime now,
+                                                    std::vector<tls::Problem>& problems);
+  void watch(const std::string& file);
+  [[nodiscard]] static std::string look_at(const std::string& file);
+
+  std::shared_ptr<tls::TicketKeys> tickets_;
+  std::shared_ptr<const tls::Certificate> self_signed_;
+  std::map<Key, std::shared_ptr<const tls::Certificate>> certificates_;  // as they were good last
+  std::map<Key, std::shared_ptr<const tls::Certificate>> used_;          // by load()
+  std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts_;  // by address, likewise
+  std::map<std::string, std::string> seen_;  // file: what it looked like
+};
+
+/// What is wrong with the certificates of a configuration, for `weir check`.
+std::vector<tls::Problem> check_certificates(const config::Config& config);
+
+}  // namespace weir::server

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The handshake of a connection, by OpenSSL, between strings: bytes in, bytes out, and in the end
+// what the records behind it need. It is gone when the handshake is over, and with it what it took.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "async/frame_pool.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "tls/openssl.h"
+#include "tls/records.h"
+
+namespace weir::tls {
+
+class ServerContext;
+class Certificate;
+
+/// Of a certificate that was verified.
+struct PeerCertificate {
+  std::string subject;      ///< "CN=alice,O=Example": RFC 2253
+  std::string issuer;       ///< likewise
+  std::string serial;       ///< hexadecimal
+  std::string fingerprint;  ///< SHA-256 of the certificate, hexadecimal
+};
+
+/// What the two sides have agreed on.
+struct Facts : Pooled {
+  std::string alpn;
+  std::string server_name;
+  std::string_view version;  ///< static text, as the next one
+  std::string_view cipher;
+  bool resumed = false;
+  const Certificate* shown = nullptr;  ///< of the context; nullptr: resumed without one
+  std::unique_ptr<const PeerCertificate> peer;
+};
+
+class ServerHandshake : public Pooled {
+ public:
+  explicit ServerHandshake(std::shared_ptr<const ServerContext> context);
+  ServerHandshake(const ServerHandshake&) = delete;
+  ServerHandshake& operator=(const ServerHandshake&) = delete;
+  ~ServerHandshake();
+
+  enum class Step : std::uint8_t { more, done };
+  /// Goes on with what has come: takes what it needs of `input` (after done: what is left belongs
+  /// to the records) and appends what is to be sent to `output`, also when it fails.
+  Result<Step> step(Bytes& input, std::string& output, WallTime now);
+
+  /// After done.
+  std::unique_ptr<Facts> take_facts();
+  void begin_records(Records& receiving, Records& sending) const;
+  /// The most content of a record that the client takes. RFC 6066 section 4.
+  [[nodiscard]] std::size_t content_max() const;
+
+  // For ServerContext's callbacks.
+  [[nodiscard]] const ServerContext& context() const { return *context_; }
+  [[nodiscard]] WallTime now() const { return now_; }
+  void learn_secret(std::string_view line);
+
+ private:
+  friend struct Buffers;
+  [[nodiscard]] Error failure(int result) const;
+  [[nodiscard]] std::unique_ptr<const PeerCertificate> peer_certificate() const;
+
+  std::shared_ptr<const ServerContext> context_;
+  SslPtr ssl_;
+  Bytes* input_ = nullptr;  // during step()
+  std::string* output_ = nullptr;
+  std::size_t output_before_ = 0;
+  WallTime now_{};
+  std::uint64_t records_sent_ = 0;  // by the last step
+  Secret receiving_;                // of TLS 1.3
+  Secret sending_;
+};
+
+}  // namespace weir::tls

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tls/openssl.h"
+
+#include "base/assert.h"
+
+namespace weir::tls {
+namespace {
+
+const EVP_CIPHER* cipher(const char* name) {
+  const EVP_CIPHER* found = EVP_CIPHER_fetch(nullptr, name, nullptr);
+  WEIR_CHECK(found != nullptr);
+  return found;
+}
+
+const EVP_MD* digest(const char* name) {
+  const EVP_MD* found = EVP_MD_fetch(nullptr, name, nullptr);
+  WEIR_CHECK(found != nullptr);
+  return found;
+}
+
+}  // namespace
+
+const Algorithms& algorithms() {
+  static const Algorithms fetched = {
+      cipher("AES-128-GCM"), cipher("AES-256-GCM"), cipher("ChaCha20-Poly1305"),
+      cipher("AES-256-CBC"), digest("SHA2-256"),    digest("SHA2-384"),
+  };
+  return fetched;
+}
+
+}  // namespace weir::tls

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tls/server_context.h"
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "tls/handshake.h"
+
+namespace weir::tls {
+namespace {
+
+// Mozilla's intermediate recommendation, version 5.7, without DHE, which no client of today needs.
+// All are AEADs, which records.h relies on. AES-128 is first because it is the fastest; a client
+// whose first choice is ChaCha20 (a phone) gets that.
+constexpr const char* kCiphers12 =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+constexpr const char* kCiphers13 =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+constexpr const char* kGroups = "X25519:P-256:P-384";
+constexpr long kTicketSeconds = 12L * 3600;
+
+std::string openssl_reason() {
+  const unsigned long code = ERR_peek_last_error();
+  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
+  ERR_clear_error();
+  return reason == nullptr ? "unknown reason" : reason;
+}
+
+void add_error(std::vector<Problem>& problems, std::string text) {
+  problems.push_back({Problem::Kind::error, std::move(text)});
+}
+
+}  // namespace
+
+// What OpenSSL calls during a handshake. The stream's ServerHandshake is the SSL's app data.
+struct ServerCallbacks {
+  static ServerHandshake& of(const SSL* ssl) {
+    auto* handshake = static_cast<ServerHandshake*>(SSL_get_app_data(ssl));
+    WEIR_ASSERT(handshake != nullptr);
+    return *handshake;
+  }
+
+  static int choose_certificate(SSL* ssl, int*, void*) {
+    const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    SSL_CTX* context = of(ssl).context().find(name);
+    if (context != SSL_get_SSL_CTX(ssl)) SSL_set_SSL_CTX(ssl, context);
+    return SSL_TLSEXT_ERR_OK;
+  }
+
+  static int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* size,
+                             const unsigned char* offered, unsigned offered_size, void*) {
+    const std::vector<unsigned char>& own = of(ssl).context().alpn_;
+    unsigned char* chosen = nullptr;
+    const int result = SSL_select_next_proto(
+        &chosen, size, own.data(), static_cast<unsigned>(own.size()), offered, offered_size);
+    if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;  // RFC 7301 3.2
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+  }
+
+  static int staple(SSL* ssl, void*) {
+    const ServerHandshake& handshake = of(ssl);
+    const Certificate* shown = handshake.context().certificate_of(SSL_get_certificate(ssl));
+    const std::string_view response =
+        shown == nullptr ? std::string_view() : shown->ocsp(handshake.now());
+    if (response.empty()) return SSL_TLSEXT_ERR_NOACK;
+    void* copy = OPENSSL_memdup(response.data(), response.size());
+    if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(response.size()));
+    return SSL_TLSEXT_ERR_OK;
+  }
+
+  // SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 for a ticket that is not ours, 1, or 2 for one whose
+  // client should get a newer one.
+  static int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                        EVP_MAC_CTX* mac, int encrypt) {
+    const ServerHandshake& handshake = of(ssl);
+    const auto keys = handshake.context().tickets_->at(handshake.now());
+    const TicketKey* key = &keys->front();
+    if (encrypt == 1) {
+      std::memcpy(name, key->name.data(), key->name.size());
+      if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(algorithms().aes256_cbc)) != 1) return -1;
+    } else {
+      const auto found = std::ranges::find_if(*keys, [&](const TicketKey& each) {
+        return std::memcmp(name, each.name.data(), each.name.size()) == 0;
+      });
+      if (found == keys->end()) return 0;
+      key = &*found;
+    }
+    char digest[] = "SHA256";
+    const std::array<OSSL_PARAM, 3> params = {
+        OSSL_PARAM_construct_octet_string(
+            OSSL_MAC_PARAM_KEY, const_cast<unsigned char*>(key->hmac.data()), key->hmac.size()),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_END};
+    const bool good = EVP_MAC_CTX_set_params(mac, params.data()) == 1 &&
+                      EVP_CipherInit_ex(cipher, algorithms().aes256_cbc, nullptr,
+                                        key->cipher.data(), iv, encrypt) == 1;
+    if (!good) return -1;
+    return key == &keys->front() ? 1 : 2;
+  }
+
+  static void secret(const SSL* ssl, const char* line) { of(ssl).learn_secret(line); }
+};
+
+ServerContext::ServerContext(ServerSettings settings, std::shared_ptr<TicketKeys> tickets)
+    : settings_(std::move(settings)), tickets_(std::move(tickets)) {}
+
+ServerContext::~ServerContext() = default;
+
+std::shared_ptr<const ServerContext> ServerContext::make(ServerSettings settings,
+                                                         std::shared_ptr<TicketKeys> tickets,
+                                                         std::vector<Problem>& problems) {
+  std::shared_ptr<ServerContext> made(new ServerContext(std::move(settings), std::move(tickets)));
+  if (!made->build(problems)) return nullptr;
+  return made;
+}
+
+bool ServerContext::build(std::vector<Problem>& problems) {
+  for (const std::string& protocol : settings_.alpn) {
+    alpn_.push_back(static_cast<unsigned char>(protocol.size()));
+    alpn_.insert(alpn_.end(), protocol.begin(), protocol.end());
+  }
+  if (settings_.certificates.empty()) {
+    add_error(problems, "there is no certificate that can be used");
+    return false;
+  }
+  index_names();
+  for (const auto& [name, choice] : choices_) {
+    SSL_CTX* context = context_of(choice, problems);
+    if (context == nullptr) return false;
+    names_.emplace(name, context);
+  }
+  const std::vector<std::string>& first = settings_.certificates.front()->names();
+  default_ = context_of(first.empty() ? Choice{0} : choices_.at(first.front()), problems);
+  return default_ != nullptr;
+}
+
+void ServerContext::index_names() {
+  for (std::size_t i = 0; i < settings_.certificates.size(); ++i) {
+    for (const std::string& name : settings_.certificates[i]->names()) add_name(name, i);
+  }
+}
+
+// Of two certificates of one type for one name the first is used.
+void ServerContext::add_name(const std::string& name, std::size_t certificate) {
+  Choice& choice = choices_[name];
+  const Certificate::Type type = settings_.certificates[certificate]->type();
+  const bool have = std::ranges::any_of(
+      choice, [&](std::size_t i) { return settings_.certificates[i]->type() == type; });
+  if (!have) choice.push_back(certificate);
+}
+
+SSL_CTX* ServerContext::context_of(const Choice& choice, std::vector<Problem>& problems) {
+  SslContextPtr& context = contexts_[choice];
+  if (context != nullptr) return context.get();
+  SslContextPtr made(SSL_CTX_new(TLS_server_method()));
+  WEIR_CHECK(made != nullptr);
+  if (!configure(made.get(), choice, problems)) return nullptr;
+  context = std::move(made);
+  return context.get();
+}
+
+bool ServerContext::configure(SSL_CTX* context, const Choice& choice,
+                              std::vector<Problem>& problems) const {
+  SSL_CTX_set_min_proto_version(
+      context, settings_.version_min == Protocol::tls13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+  WEIR_CHECK(SSL_CTX_set_cipher_list(context, kCiphers12) == 1);
+  WEIR_CHECK(SSL_CTX_set_ciphersuites(context, kCiphers13) == 1);
+  WEIR_CHECK(SSL_CTX_set1_groups_list(context, kGroups) == 1);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_timeout(context, kTicketSeconds);
+  for (const std::size_t index : choice) {
+    const Certificate& certificate = *settings_.certificates[index];
+    bool good = SSL_CTX_use_certificate(context, certificate.leaf()) == 1 &&
+                SSL_CTX_use_PrivateKey(context, certificate.key()) == 1;
+    for (const X509Ptr& each : certificate.chain()) {
+      good = good && SSL_CTX_add1_chain_cert(context, each.get()) == 1;
+    }
+    if (!good) {
+      add_error(problems, "the certificate in " + certificate.file() +
+                              " cannot be used: " + openssl_reason());
+      return false;
+    }
+  }
+  if (!configure_clients(context, problems)) return false;
+  SSL_CTX_set_tlsext_servername_callback(context, ServerCallbacks::choose_certificate);
+  SSL_CTX_set_alpn_select_cb(context, ServerCallbacks::choose_protocol, nullptr);
+  SSL_CTX_set_tlsext_status_cb(context, ServerCallbacks::staple);
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ServerCallbacks::ticket_key);
+  SSL_CTX_set_keylog_callback(context, ServerCallbacks::secret);
+  return true;
+}
+
+bool ServerContext::configure_clients(SSL_CTX* context, std::vector<Problem>& problems) const {
+  // A ticket holds whom its client has proved to be, so it is good only where the same is asked.
+  std::string asked = std::to_string(static_cast<int>(settings_.client_auth)) + '\0' +
+                      settings_.client_ca + '\0' + settings_.client_crl + '\0' +
+                      std::to_string(settings_.client_depth);
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  WEIR_CHECK(EVP_Digest(asked.data(), asked.size(), digest.data(), &size, algorithms().sha256,
+                        nullptr) == 1);
+  SSL_CTX_set_session_id_context(context, digest.data(), std::min(size, 32u));
+  if (settings_.client_auth == ClientAuth::off) return true;
+
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  const std::string& file = settings_.client_ca;
+  STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file.c_str());
+  if (names == nullptr || X509_STORE_load_file(store, file.c_str()) != 1) {
+    add_error(problems, "the authorities of client certificates cannot be read from " + file +
+                            ": " + openssl_reason());
+    return false;
+  }
+  SSL_CTX_set_client_CA_list(context, names);
+  if (!settings_.client_crl.empty()) {
+    X509_LOOKUP* lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    const std::string& lists = settings_.client_crl;
+    if (lookup == nullptr || X509_load_crl_file(lookup, lists.c_str(), X509_FILETYPE_PEM) <= 0) {
+      add_error(problems,
+                "the revocation list cannot be read from " + lists + ": " + openssl_reason());
+      return false;
+    }
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+  }
+  const bool required = settings_.client_auth == ClientAuth::required;
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                     nullptr);
+  SSL_CTX_set_verify_depth(context, settings_.client_depth);
+  return true;
+}
+
+SSL_CTX* ServerContext::find(std::string_view server_name) const {
+  const std::string name = canonical_name(server_name);
+  if (const auto found = names_.find(name); found != names_.end()) return found->second;
+  if (const std::size_t dot = name.find('.'); dot != std::string::npos && dot > 0) {
+    const auto found = names_.find("*" + name.substr(dot));
+    if (found != names_.end()) return found->second;
+  }
+  return default_;
+}
+
+const Certificate* ServerContext::certificate_of(const X509* leaf) const {
+  for (const auto& each : settings_.certificates) {
+    if (each->leaf() == leaf) return each.get();
+  }
+  return nullptr;
+}
+
+}  // namespace weir::tls

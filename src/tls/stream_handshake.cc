@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "tls/server_context.h"
+#include "tls/stream.h"
+
+namespace weir::tls {
+
+void Stream::start_handshake(HandshakeOp& op, Millis limit) {
+  WEIR_ASSERT(shaking_ == nullptr && facts_ == nullptr);
+  shaking_ = &op;
+  loop_->timers().arm(*this, loop_->now() + limit);
+  const bool given = below_recv_.result && !below_recv_.result->empty();
+  if (given) return queue_step();
+  receive_handshake();
+}
+
+void Stream::receive_handshake() {
+  below_recv_.window = kWindowHead;
+  below_recv_.work = io::Work::fresh;
+  if (below_->start_recv(below_recv_, Millis(0))) return queue_step();
+  receiving_below_ = true;
+}
+
+void Stream::queue_step() {
+  below_recv_.run = [](Runnable& self) {
+    static_cast<BelowRecv&>(static_cast<io::RecvOp&>(self)).stream.run_step();
+  };
+  loop_->heavy.push(below_recv_);
+}
+
+// What is no TLS at all: OpenSSL would call much of it a wrong version.
+Result<void> Stream::first_bytes() const {
+  const char first = in_.bytes().front();
+  if (first == static_cast<char>(Content::handshake)) return {};
+  const bool letter = first >= 'A' && first <= 'Z';
+  return fail(letter ? Cause::tls_plain_http : Cause::tls_handshake_failed, "not TLS");
+}
+
+void Stream::run_step() {
+  take_received();
+  if (read_error_.where != nullptr) {
+    const bool left = read_error_.code == Code::closed || read_error_.code == Code::reset;
+    return finish_handshake(fail(left ? read_error_.as(Cause::tls_client_left) : read_error_));
+  }
+  if (handshake_ == nullptr) {
+    if (const Result<void> known = first_bytes(); !known) return finish_handshake(known);
+    handshake_.reset(new ServerHandshake(context_));
+  }
+  handshake_bytes_ += static_cast<std::uint32_t>(in_.size());
+  if (handshake_bytes_ > kTlsHandshakeBytesMax) {
+    return finish_handshake(fail(Cause::tls_handshake_failed, "too long"));
+  }
+  Bytes input = in_.bytes();
+  const auto step = handshake_->step(input, own_, loop_->wall_time());
+  in_at_ = static_cast<std::uint32_t>(in_.size() - input.size());
+  if (input.empty()) {
+    in_.clear();
+    in_at_ = 0;
+  }
+  handshake_stepped(step);
+}
+
+void Stream::handshake_stepped(Result<ServerHandshake::Step> step) {
+  if (!step) {
+    flush_own(io::SendOp::More::no);  // an alert
+    return finish_handshake(fail(step.error()));
+  }
+  if (*step == ServerHandshake::Step::done) {
+    facts_ = handshake_->take_facts();
+    content_max_ = static_cast<std::uint16_t>(handshake_->content_max());
+    handshake_->begin_records(receiving_, sending_);
+    handshake_.reset();
+    // Session tickets go with the first response, or before the first wait. In TLS 1.2 the client
+    // waits for our Finished.
+    if (receiving_.protocol() == Protocol::tls12) flush_own(io::SendOp::More::no);
+    return finish_handshake({});
+  }
+  if (own_.empty()) return receive_handshake();
+  below_send_.pieces = {own_, {}, {}, {}};
+  below_send_.more = io::SendOp::More::no;
+  if (below_->start_send(below_send_, Millis(0))) return on_sent();
+  sending_below_ = true;
+}
+
+void Stream::finish_handshake(Result<void> result) {
+  disarm();
+  HandshakeOp& op = *std::exchange(shaking_, nullptr);
+  op.result = result;
+  op.finish();
+}
+
+void Stream::time_out_handshake() {
+  cancel(Error{Code::timed_out, Cause::tls_handshake_timeout, 0, "handshake"});
+}
+
+}  // namespace weir::tls
