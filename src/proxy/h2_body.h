@@ -107,8 +107,8 @@ class H2BodyWriter final : public BodyWriter {
 
   // To the connection.
   [[nodiscard]] Bytes waiting() const { return waiting_; }
-  /// Nothing follows what waits.
-  [[nodiscard]] bool last() const { return last_; }
+  /// Nothing follows what waits. Never of one that gave up: what it had is not all.
+  [[nodiscard]] bool last() const { return last_ && !failed_; }
   /// The fields behind the body; empty if there are none.
   [[nodiscard]] const http::H2Fields& trailers() const { return trailers_; }
   void took(std::size_t count);

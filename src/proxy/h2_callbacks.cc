@@ -223,6 +223,9 @@ int H2Callbacks::frame_received(nghttp2_session* codec, const nghttp2_frame* fra
   } else if (frame->hd.type == NGHTTP2_DATA && end) {
     stream = stream_of(codec, frame->hd.stream_id);
     if (stream != nullptr) stream->reader.end();
+  } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
+    stream = stream_of(codec, frame->hd.stream_id);
+    if (stream != nullptr) stream->reset_by_peer = true;
   } else if (frame->hd.type == NGHTTP2_GOAWAY) {
     session_of(user).going_away();
   }
@@ -243,7 +246,9 @@ int H2Callbacks::data_received(nghttp2_session* codec, std::uint8_t, std::int32_
 
 int H2Callbacks::stream_closed(nghttp2_session* codec, std::int32_t id, std::uint32_t code,
                                void* user) {
-  if (code != NGHTTP2_NO_ERROR) session_of(user).count_idle_frame();
+  // A client begins them and ends them as it likes. A server does not: there it is our own doing.
+  const bool asked = session_of(user).side_ == H2Session::Side::server;
+  if (code != NGHTTP2_NO_ERROR && asked) session_of(user).count_idle_frame();
   H2Stream* stream = stream_of(codec, id);
   if (stream == nullptr) return 0;
   nghttp2_session_set_stream_user_data(codec, id, nullptr);

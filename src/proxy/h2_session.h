@@ -37,7 +37,8 @@ class H2Stream : public ListNode<H2Stream> {
   /// The stream is no more; what waits on it ends. `code`: RFC 9113 section 7.
   virtual void closed(std::uint32_t code) = 0;
 
-  std::int32_t id;  ///< 0: it has none yet
+  std::int32_t id;             ///< 0: it has none yet
+  bool reset_by_peer = false;  ///< and not by us or the codec
   H2BodyReader reader;
   H2BodyWriter writer;
 };
@@ -73,12 +74,15 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   ~H2Session();
 
   /// Begins with what was received before, if anything was.
-  void begin(std::span<const nghttp2_settings_entry> settings);
+  /// `window`: how much of all streams together the peer may send ahead.
+  void begin(std::span<const nghttp2_settings_entry> settings, std::int32_t window);
   [[nodiscard]] io::Stream& stream() { return stream_; }
   [[nodiscard]] const io::Stream& stream() const { return stream_; }
   /// No frame is sent or received any more: streams are as good as closed.
   [[nodiscard]] bool ended() const { return lost_ || frames_end_; }
   [[nodiscard]] bool lost() const { return lost_; }
+  /// A stream that is begun here now may be answered.
+  [[nodiscard]] bool takes_streams() const;
   /// So much waits to be sent that what can be left out should be.
   [[nodiscard]] bool crowded() const;
   /// Says that no further stream is taken. `last`: with the number of the last one that was.
@@ -141,6 +145,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   void submit_trailers(H2Stream& stream);
 
   Context& context_;
+  const Side side_;
   const H2Causes& causes_;
   io::TcpStream stream_;
   Input input_;
@@ -161,6 +166,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   bool lost_ = false;        // nothing can be sent or received any more
   bool frames_end_ = false;  // both sides have said all
   bool peer_ended_ = false;  // nothing is received any more
+  bool farewell_ = false;    // the peer was told that no further stream is taken
   bool terminated_ = false;  // by an error: the peer gets time to read why
   bool lingering_ = false;   // what is received is dropped
   std::size_t dropped_ = 0;

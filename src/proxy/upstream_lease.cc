@@ -16,12 +16,15 @@ UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
   return *this;
 }
 
-UpstreamLease UpstreamLease::of_kept(Upstream& upstream,
-                                     const std::shared_ptr<Endpoint>& endpoint) {
-  UpstreamLease lease(
-      upstream.shares_connections()
-          ? H2Client::open_kept(upstream, *endpoint)
-          : static_cast<UpstreamRequest*>(H1Client::take_idle(upstream, *endpoint)));
+UpstreamLease UpstreamLease::of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                                     Instant since) {
+  UpstreamRequest* request = nullptr;
+  if (upstream.shares_connections()) {
+    request = H2Client::open_kept(upstream, *endpoint, since);
+  } else if (since == Instant::min()) {
+    request = H1Client::take_idle(upstream, *endpoint);
+  }
+  UpstreamLease lease(request);
   if (lease) upstream.counts().reuses.add();
   return lease;
 }

@@ -232,7 +232,7 @@ class PoolTest : public UpstreamTest {
   }
   static Task<> lease(PoolTest* self, std::shared_ptr<Endpoint> from, UpstreamLease* out,
                       Result<void>* outcome) {
-    *out = UpstreamLease::of_kept(self->upstream, from);
+    *out = UpstreamLease::of_kept(self->upstream, from, Instant::min());
     if (!*out) {
       io::ConnectHandle connecting;
       const Result<io::Socket*> socket = co_await self->upstream.connect(*from, connecting);
