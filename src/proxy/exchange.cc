@@ -111,11 +111,12 @@ Task<Result<void>> Exchange::find_connection() {
     Result<void> opened = co_await await_opening();
     if (aborted_.where != nullptr || !opened) co_return opened;
   }
-  lease_ = UpstreamLease::of_kept(upstream, endpoint_, since_);
+  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
+  lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get(), since_);
   if (lease_) co_return Result<void>{};
-  Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_);
+  Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
   if (socket) {
-    lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket);
+    lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket, ends_.get());
     connect_ = context_.loop.now() - begun;
     co_return Result<void>{};
   }

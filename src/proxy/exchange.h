@@ -106,6 +106,7 @@ class Exchange {
   int retries_ = 0;
   Instant since_ = Instant::min();  // the next attempt uses a connection that was made since then
   LeaseFault lease_fault_ = LeaseFault::none;
+  std::unique_ptr<const Ends> ends_;  // that the server is told of; nullptr: it is told nothing
   io::ConnectHandle connecting_;
   OpeningWaiter* opening_ = nullptr;  // while another exchange connects
   UpstreamLease lease_;

@@ -14,11 +14,13 @@ constexpr Error kServerGone{Code::closed, Cause::none, 0, "connection"};
 
 }  // namespace
 
-H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket)
+H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+                   const Ends* ends)
     : H2Session(upstream.context(), Accepted{socket, {}, {}}, Side::client, kFromServer),
       kept_(upstream.weak_from_this().lock()),  // null where it is not shared: in unit tests
       upstream_(upstream),
       endpoint_(std::move(endpoint)),
+      ends_(ends == nullptr ? nullptr : new const Ends(*ends)),
       created_(upstream.context().loop.now()),
       over_(upstream.context().loop.queue) {
   endpoint_->shared.push_front(*this);
@@ -32,8 +34,8 @@ Task<> H2Client::live(H2Client* self) {
 }
 
 H2ClientRequest* H2Client::open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    io::Socket* socket) {
-  auto* client = new H2Client(upstream, endpoint, socket);
+                                    io::Socket* socket, const Ends* ends) {
+  auto* client = new H2Client(upstream, endpoint, socket, ends);
   const std::array<nghttp2_settings_entry, 4> settings{{
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0},
@@ -41,17 +43,19 @@ H2ClientRequest* H2Client::open_new(Upstream& upstream, const std::shared_ptr<En
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(client->head_size_max())},
   }};
   // Of each stream its whole window may wait for a slow reader, and the others still move.
-  const auto streams_max = static_cast<std::int32_t>(upstream.settings().streams_max);
-  client->begin(settings, streams_max * static_cast<std::int32_t>(kH2Window));
+  const auto all = static_cast<std::uint32_t>(upstream.settings().streams_max) * kH2Window;
+  client->begin(settings, static_cast<std::int32_t>(std::max(all, kH2ConnectionWindow)));
   return client->open();
 }
 
-H2ClientRequest* H2Client::open_kept(Upstream& upstream, Endpoint& endpoint, Instant since) {
+H2ClientRequest* H2Client::open_kept(Upstream& upstream, Endpoint& endpoint, const Ends* ends,
+                                     Instant since) {
   const Instant now = upstream.context().loop.now();
   H2Client* found = nullptr;
   endpoint.shared.for_each([&](H2Client& client) {
     if (found != nullptr) return;
-    if (client.created_ >= since && client.fit(now)) found = &client;
+    const bool own = ends == nullptr || (client.ends_ != nullptr && *client.ends_ == *ends);
+    if (own && client.created_ >= since && client.fit(now)) found = &client;
   });
   return found == nullptr ? nullptr : found->open();
 }
@@ -68,6 +72,7 @@ H2ClientRequest* H2Client::open() {
 bool H2Client::fit(Instant now) const {
   const config::Upstream& settings = upstream_.settings();
   if (retired_ || !takes_streams() || endpoint_->retired) return false;
+  if ((ends_ != nullptr) != upstream_.tells_ends()) return false;
   if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
   if (settings.requests_max > 0 && count_ >= settings.requests_max) return false;
   return open_ < std::min<std::size_t>(settings.streams_max, peer_streams_max());

@@ -17,12 +17,12 @@ UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
 }
 
 UpstreamLease UpstreamLease::of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                     Instant since) {
+                                     const Ends* ends, Instant since) {
   UpstreamRequest* request = nullptr;
   if (upstream.shares_connections()) {
-    request = H2Client::open_kept(upstream, *endpoint, since);
+    request = H2Client::open_kept(upstream, *endpoint, ends, since);
   } else if (since == Instant::min()) {
-    request = H1Client::take_idle(upstream, *endpoint);
+    request = H1Client::take_idle(upstream, *endpoint, ends);
   }
   UpstreamLease lease(request);
   if (lease) upstream.counts().reuses.add();
@@ -30,12 +30,12 @@ UpstreamLease UpstreamLease::of_kept(Upstream& upstream, const std::shared_ptr<E
 }
 
 UpstreamLease UpstreamLease::of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    io::Socket* socket) {
+                                    io::Socket* socket, const Ends* ends) {
   upstream.counts().connects.add();
   if (upstream.shares_connections()) {
-    return UpstreamLease(H2Client::open_new(upstream, endpoint, socket));
+    return UpstreamLease(H2Client::open_new(upstream, endpoint, socket, ends));
   }
-  return UpstreamLease(H1Client::open_new(upstream, endpoint, socket));
+  return UpstreamLease(H1Client::open_new(upstream, endpoint, socket, ends));
 }
 
 UpstreamLease::UpstreamLease(UpstreamRequest* request) : request_(request) {
