@@ -24,7 +24,9 @@ namespace weir::proxy {
 class H2Stream : public ListNode<H2Stream> {
  public:
   H2Stream(io::Loop& loop, H2Flow& flow, std::int32_t number, const BodyCauses& causes)
-      : id(number), reader(loop, flow, causes), writer(loop, flow) {}
+      : id(number), reader(loop, flow, causes), writer(loop, flow) {
+    reader.listen_beside(writer.moved());
+  }
   virtual ~H2Stream() = default;
 
   /// A field of a head, or of the trailers. Views live until return.

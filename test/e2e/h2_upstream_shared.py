@@ -144,7 +144,7 @@ class Again(Scripted):
         self.claim_refused(client.response("POST"), 502, "upstream_closed")
 
     def test_goaway(self):
-        """Those that the server has taken finish, the others go elsewhere, all on one connection."""
+        """Those that the server has taken finish, the others go elsewhere, on one connection."""
         origin, weir = self.scripted(held)
         clients = []
         for number in range(6):
