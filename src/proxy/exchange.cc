@@ -97,27 +97,48 @@ Task<Result<void>> Exchange::attempt() {
     co_return fail(upstream.unresolved() ? Cause::upstream_unresolved : Cause::upstream_unavailable,
                    "pick");
   }
-  const Instant begun = context_.loop.now();
-  if (upstream.shares_connections() && !fresh_) co_await upstream.await_opening(*endpoint_);
-  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
-  if (!fresh_) lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get());
-  if (!lease_) {
-    Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
-    if (socket) lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket, ends_.get());
-    if (aborted_.where != nullptr) co_return fail(aborted_);
-    if (!socket) {
-      // Descriptors that are wanting here say nothing about the server.
-      if (socket.error().code != Code::no_descriptors) upstream.failed(*endpoint_, socket.error());
-      if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
-      fresh_ = false;
-      lease_fault_ = LeaseFault::connect;
-      co_return fail(connect_cause(socket.error()));
-    }
-    connect_ = context_.loop.now() - begun;
+  Result<void> found = co_await find_connection();
+  if (aborted_.where != nullptr) co_return fail(aborted_);
+  if (!found) {
+    if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
+    since_ = Instant::min();
+    lease_fault_ = LeaseFault::connect;
+    co_return fail(connect_cause(found.error()));
   }
   co_await send_request();
   Result<void> head = co_await read_response_head();
   co_return head;
+}
+
+// One that is there, one that another exchange is making, or a new one.
+Task<Result<void>> Exchange::find_connection() {
+  Upstream& upstream = *route_->upstream;
+  const Instant begun = context_.loop.now();
+  if (upstream.shares_connections() && endpoint_->opening > 0) {
+    Result<void> opened = co_await await_opening();
+    if (aborted_.where != nullptr || !opened) co_return opened;
+  }
+  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
+  lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get(), since_);
+  if (lease_) co_return Result<void>{};
+  Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
+  if (socket) {
+    lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket, ends_.get());
+    connect_ = context_.loop.now() - begun;
+    co_return Result<void>{};
+  }
+  // Descriptors that are wanting here, and who has left, say nothing about the server.
+  const bool its_fault = socket.error().code != Code::no_descriptors && aborted_.where == nullptr;
+  if (its_fault) upstream.failed(*endpoint_, socket.error());
+  co_return std::unexpected(socket.error());
+}
+
+Task<Result<void>> Exchange::await_opening() {
+  OpeningWaiter waiter(context_.loop);
+  opening_ = &waiter;
+  Result<void> opened = co_await route_->upstream->await_opening(*endpoint_, waiter);
+  opening_ = nullptr;
+  co_return opened;
 }
 
 // A request without a body leaves at once. A body is sent beside reading the response, which may
@@ -189,18 +210,20 @@ Task<Result<void>> Exchange::read_response_head() {
   co_return Result<void>{};
 }
 
-// Nothing reached the server, or a kept connection was closed before it can have seen the request
-// and the method may be sent again (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1).
+// Nothing reached the server, or it says that it has not looked (RFC 9113 section 8.7), or a kept
+// connection was closed before it can have seen the request and the method may be sent again (RFC
+// 9110 section 9.2.2, RFC 9112 section 9.3.1).
 bool Exchange::may_retry() {
   if (aborted_.where != nullptr || retries_ + 1 >= static_cast<int>(kAttemptsMax)) return false;
   if (lease_fault_ == LeaseFault::connect) {
     next_ = route_->upstream->pick({tried_.data(), tried_count_});
     return next_ != nullptr;
   }
-  if (lease_fault_ == LeaseFault::kept_connection && !fresh_ && idempotent(head_.method) &&
-      head_.body.empty()) {
+  const bool safe = lease_fault_ == LeaseFault::unseen ||
+                    (lease_fault_ == LeaseFault::kept_connection && idempotent(head_.method));
+  if (safe && since_ == Instant::min() && head_.body.empty()) {
     next_ = endpoint_;
-    fresh_ = true;
+    since_ = context_.loop.now();
     return true;
   }
   return false;
@@ -208,8 +231,10 @@ bool Exchange::may_retry() {
 
 Error Exchange::head_fault(Error error) {
   const bool gone = error.code == Code::closed || error.code == Code::reset;
-  lease_fault_ = gone && lease_->reused() && !lease_->head_started() ? LeaseFault::kept_connection
-                                                                     : LeaseFault::server;
+  const bool dead = gone && lease_->reused() && !lease_->head_started();
+  lease_fault_ = lease_->unseen() ? LeaseFault::unseen
+                 : dead           ? LeaseFault::kept_connection
+                                  : LeaseFault::server;
   if (aborted_.where != nullptr) return aborted_;
   if (error.cause != Cause::none) return error;
   switch (error.code) {
@@ -415,6 +440,7 @@ void Exchange::abort_upstream(Error why) {
     if (aborted_.where == nullptr) aborted_.where = "abort";
   }
   connecting_.cancel(aborted_);
+  if (opening_ != nullptr) opening_->give();
   if (lease_) lease_->cancel(why);
 }
 

@@ -62,12 +62,14 @@ class Exchange {
 
   enum class Upload : std::uint8_t { wait, cancel };
   /// Where an attempt failed, which decides whether it may be repeated.
-  enum class LeaseFault : std::uint8_t { none, connect, kept_connection, server };
+  enum class LeaseFault : std::uint8_t { none, connect, kept_connection, unseen, server };
 
   // The steps, in order.
   void match_route();
   Task<> forward();
   Task<Result<void>> attempt();
+  Task<Result<void>> find_connection();
+  Task<Result<void>> await_opening();
   Task<> send_request();
   Task<Result<void>> read_response_head();
   Task<> respond_from_upstream();
@@ -106,10 +108,11 @@ class Exchange {
   std::array<const Endpoint*, kAttemptsMax> tried_{};
   std::size_t tried_count_ = 0;
   int retries_ = 0;
-  bool fresh_ = false;  // the next attempt uses a new connection
+  Instant since_ = Instant::min();  // the next attempt uses a connection that was made since then
   LeaseFault lease_fault_ = LeaseFault::none;
   std::unique_ptr<const Ends> ends_;  // that the server is told of; nullptr: it is told nothing
   io::ConnectHandle connecting_;
+  OpeningWaiter* opening_ = nullptr;  // while another exchange connects
   UpstreamLease lease_;
   std::shared_ptr<Endpoint> endpoint_;    // used last
   std::shared_ptr<Endpoint> next_;        // to be used by the next attempt

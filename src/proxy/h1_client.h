@@ -47,6 +47,7 @@ class H1Client final : public ListNode<H1Client>,
   [[nodiscard]] Micros send_stall() const override { return stream_.send_stall(); }
   void cancel(Error why) override;
   [[nodiscard]] bool reused() const override { return requests_ > 1; }
+  [[nodiscard]] bool unseen() const override { return false; }
   void release(bool reusable) override { give_back(std::unique_ptr<H1Client>(this), reusable); }
   [[nodiscard]] Endpoint& endpoint() override { return *endpoint_; }
   [[nodiscard]] Upstream& upstream() override { return upstream_; }

@@ -83,8 +83,9 @@ Task<Result<Piece>> H2BodyReader::read() {
     const Instant since = loop_.now();
     const bool told = co_await notice_.wait(stall_);
     if (told) continue;
-    // One direction of a tunnel may be silent as long as the other one moves.
+    // One direction may be silent as long as the other one moves.
     if (activity_ != nullptr && activity_->moved > since) continue;
+    if (other_moved_ != nullptr && *other_moved_ > since) continue;
     fail({Code::timed_out, Cause::none, 0, "body"});
   }
   if (failed_) co_return std::unexpected(meaning(error_));
@@ -147,7 +148,8 @@ Task<Result<void>> H2BodyWriter::wait() {
 void H2BodyWriter::took(std::size_t count) {
   waiting_.remove_prefix(count);
   sent_ += count;
-  if (activity_ != nullptr && count > 0) activity_->moved = loop_.now();
+  if (count > 0) moved_ = loop_.now();
+  if (activity_ != nullptr && count > 0) activity_->moved = moved_;
   if (waiting_.empty() && !last_) notice_.give();
 }
 

@@ -37,6 +37,9 @@ class H2BodyReader final : public BodyReader {
   void begin(std::int32_t stream, Expect expect, Millis stall);
   /// From now on the bytes are those of a tunnel.
   void begin_tunnel(Activity& activity, Millis idle);
+  /// The peer may be silent as long as it takes what is sent to it: in a call of gRPC both sides
+  /// speak when they have something to say. `moved`: when it last took something.
+  void listen_beside(const Instant& moved) { other_moved_ = &moved; }
   /// More than so many bytes are refused with `cause`. 0: no limit.
   void limit(std::uint64_t bytes, Cause cause) {
     limit_ = bytes;
@@ -87,6 +90,7 @@ class H2BodyReader final : public BodyReader {
   std::uint64_t limit_ = 0;
   Millis stall_{0};
   Activity* activity_ = nullptr;
+  const Instant* other_moved_ = nullptr;
   std::unique_ptr<http::FieldList> trailers_;  // most messages have none
 };
 
@@ -107,8 +111,8 @@ class H2BodyWriter final : public BodyWriter {
 
   // To the connection.
   [[nodiscard]] Bytes waiting() const { return waiting_; }
-  /// Nothing follows what waits.
-  [[nodiscard]] bool last() const { return last_; }
+  /// Nothing follows what waits. Never of one that gave up: what it had is not all.
+  [[nodiscard]] bool last() const { return last_ && !failed_; }
   /// The fields behind the body; empty if there are none.
   [[nodiscard]] const http::H2Fields& trailers() const { return trailers_; }
   void took(std::size_t count);
@@ -120,6 +124,8 @@ class H2BodyWriter final : public BodyWriter {
 
   [[nodiscard]] bool complete() const { return complete_; }
   [[nodiscard]] std::uint64_t sent() const { return sent_; }
+  /// When something was taken last.
+  [[nodiscard]] const Instant& moved() const { return moved_; }
 
  private:
   [[nodiscard]] bool done() const { return failed_ || (last_ ? complete_ : waiting_.empty()); }
@@ -135,6 +141,7 @@ class H2BodyWriter final : public BodyWriter {
   Error error_{};
   Bytes waiting_;
   std::uint64_t sent_ = 0;
+  Instant moved_{};
   Millis stall_{0};
   Activity* activity_ = nullptr;
   http::TrailerRules trailer_rules_;

@@ -269,6 +269,9 @@ int H2Callbacks::frame_received(nghttp2_session* codec, const nghttp2_frame* fra
     if (stream != nullptr) stream->reader.end();
   } else if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == frame->data.padlen) {
     if (frame->hd.length > 0) session_of(user).count_idle_frame();  // nothing but padding
+  } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
+    stream = stream_of(codec, frame->hd.stream_id);
+    if (stream != nullptr) stream->reset_by_peer = true;
   } else if (frame->hd.type == NGHTTP2_GOAWAY) {
     session_of(user).going_away();
   }
@@ -289,7 +292,9 @@ int H2Callbacks::data_received(nghttp2_session* codec, std::uint8_t, std::int32_
 
 int H2Callbacks::stream_closed(nghttp2_session* codec, std::int32_t id, std::uint32_t code,
                                void* user) {
-  if (code != NGHTTP2_NO_ERROR) session_of(user).count_idle_frame();
+  // A client begins them and ends them as it likes. A server does not: there it is our own doing.
+  const bool asked = session_of(user).side_ == H2Session::Side::server;
+  if (code != NGHTTP2_NO_ERROR && asked) session_of(user).count_idle_frame();
   H2Stream* stream = stream_of(codec, id);
   if (stream == nullptr) return 0;
   nghttp2_session_set_stream_user_data(codec, id, nullptr);

@@ -17,6 +17,7 @@ constexpr Error kServerGone{Code::closed, Cause::none, 0, "connection"};
 H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
                    const Ends* ends)
     : H2Session(upstream.context(), Accepted{socket, {}, {}}, Side::client, kFromServer),
+      kept_(upstream.weak_from_this().lock()),  // null where it is not shared: in unit tests
       upstream_(upstream),
       endpoint_(std::move(endpoint)),
       ends_(ends == nullptr ? nullptr : new const Ends(*ends)),
@@ -41,17 +42,20 @@ H2ClientRequest* H2Client::open_new(Upstream& upstream, const std::shared_ptr<En
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kH2Window},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(client->head_size_max())},
   }};
-  client->begin(settings);
+  // Of each stream its whole window may wait for a slow reader, and the others still move.
+  const auto all = static_cast<std::uint32_t>(upstream.settings().streams_max) * kH2Window;
+  client->begin(settings, static_cast<std::int32_t>(std::max(all, kH2ConnectionWindow)));
   return client->open();
 }
 
-H2ClientRequest* H2Client::open_kept(Upstream& upstream, Endpoint& endpoint, const Ends* ends) {
+H2ClientRequest* H2Client::open_kept(Upstream& upstream, Endpoint& endpoint, const Ends* ends,
+                                     Instant since) {
   const Instant now = upstream.context().loop.now();
   H2Client* found = nullptr;
   endpoint.shared.for_each([&](H2Client& client) {
     if (found != nullptr) return;
     const bool own = ends == nullptr || (client.ends_ != nullptr && *client.ends_ == *ends);
-    if (own && client.fit(now)) found = &client;
+    if (own && client.created_ >= since && client.fit(now)) found = &client;
   });
   return found == nullptr ? nullptr : found->open();
 }
@@ -67,11 +71,21 @@ H2ClientRequest* H2Client::open() {
 
 bool H2Client::fit(Instant now) const {
   const config::Upstream& settings = upstream_.settings();
-  if (retired_ || ended() || endpoint_->retired) return false;
+  if (retired_ || !takes_streams() || endpoint_->retired) return false;
   if ((ends_ != nullptr) != upstream_.tells_ends()) return false;
   if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
   if (settings.requests_max > 0 && count_ >= settings.requests_max) return false;
   return open_ < std::min<std::size_t>(settings.streams_max, peer_streams_max());
+}
+
+bool H2Client::retire_idle(Endpoint& endpoint) {
+  bool done = false;
+  endpoint.shared.for_each([&](H2Client& client) {
+    if (done || client.retired_ || !client.idle()) return;
+    client.retire();
+    done = true;
+  });
+  return done;
 }
 
 void H2Client::retire() {
@@ -113,6 +127,7 @@ void H2Client::connection_failed(Error why) {
 void H2Client::peer_ended() { lose(kServerGone); }
 
 void H2Client::over() {
+  ListNode<H2Client>::unlink();
   stream().close(lost() ? io::Stream::Close::reset : io::Stream::Close::orderly);
   over_.set();
 }

@@ -32,6 +32,7 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
   [[nodiscard]] Micros send_stall() const override;
   void cancel(Error why) override;
   [[nodiscard]] bool reused() const override { return reused_; }
+  [[nodiscard]] bool unseen() const override { return unseen_; }
   void release(bool reusable) override;
   [[nodiscard]] Endpoint& endpoint() override;
   [[nodiscard]] Upstream& upstream() override;
@@ -56,10 +57,12 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
 
  private:
   [[nodiscard]] Result<void> complete(ServerHead& head, http::Method method);
+  void keep_head();
+  [[nodiscard]] Error error_of(std::uint32_t code) const;
 
   H2Client& connection_;
   std::unique_ptr<ServerHead> arriving_;  // of which fields come
-  std::unique_ptr<ServerHead> arrived_;   // complete, and not read yet
+  std::unique_ptr<ServerHead> arrived_;   // complete, and not read yet; the first of them
   bool arrived_last_ = false;             // the response ended with it
   io::Notice notice_;
   Instant sent_at_ = kNever;
@@ -69,19 +72,24 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
   bool head_started_ = false;
   bool final_head_ = false;  // what follows are trailers
   bool reused_;
+  bool unseen_ = false;
   bool released_ = false;
   bool closed_ = false;
 };
 
 class H2Client final : public H2Session, public ListNode<H2Client>, public Pooled {
  public:
-  /// A request on a connection that has room for one; nullptr if none has. One whose server was
-  /// told of a client (`ends`) is shared by the exchanges of that client only.
-  static H2ClientRequest* open_kept(Upstream& upstream, Endpoint& endpoint, const Ends* ends);
+  /// A request on a connection that was made at `since` or later and has room for one; nullptr if
+  /// none has. One whose server was told of a client (`ends`) is shared by the exchanges of that
+  /// client only.
+  static H2ClientRequest* open_kept(Upstream& upstream, Endpoint& endpoint, const Ends* ends,
+                                    Instant since);
   /// Takes over a socket that was connected to the endpoint.
   static H2ClientRequest* open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
                                    io::Socket* socket, const Ends* ends);
 
+  /// Ends one that is idle, if there is one.
+  static bool retire_idle(Endpoint& endpoint);
   /// Takes no further requests, and ends after those that are under way.
   void retire();
   [[nodiscard]] bool idle() const { return requests_.empty(); }
@@ -109,6 +117,7 @@ class H2Client final : public H2Session, public ListNode<H2Client>, public Poole
   [[nodiscard]] std::size_t head_size_max() const override;
   [[nodiscard]] Millis head_timeout() const override;
 
+  std::shared_ptr<Upstream> kept_;  // a reload may have dropped it
   Upstream& upstream_;
   std::shared_ptr<Endpoint> endpoint_;
   std::unique_ptr<const Ends> ends_;  // that the server was told of

@@ -7,13 +7,6 @@
 namespace weir::proxy {
 namespace {
 
-/// What the end of a stream means: RFC 9113 section 7. A stream that was refused was not looked at
-/// (section 8.7), and is like a connection that turned out dead.
-Error error_of(std::uint32_t code) {
-  if (code == NGHTTP2_REFUSED_STREAM) return {Code::closed, Cause::none, 0, "refused stream"};
-  return {Code::reset, Cause::none, 0, "stream"};
-}
-
 bool bodiless(int status, http::Method method) {
   return method == http::Method::head || status == 204 || status == 304 || status < 200;
 }
@@ -64,6 +57,7 @@ Task<Result<void>> H2ClientRequest::read_head(http::Method method,
   }
   if (arrived_ == nullptr) co_return weir::fail(error_);
   head = std::move(arrived_);
+  arrived_ = std::move(head->next);
   Result<void> done = complete(*head, method);
   co_return done;
 }
@@ -119,7 +113,13 @@ void H2ClientRequest::spoiled(Cause why) {
                                           : why;
 }
 
-// An informational head that nobody has read yet is replaced by the next one.
+// The last of too many informational heads is replaced by the next one.
+void H2ClientRequest::keep_head() {
+  std::unique_ptr<ServerHead>* place = &arrived_;
+  for (std::size_t n = 1; *place != nullptr && n < kH2HeadsMax; ++n) place = &(*place)->next;
+  *place = std::move(arriving_);
+}
+
 void H2ClientRequest::fields_complete(End end) {
   if (final_head_) {  // trailers
     if (spoiled_ != Cause::none) reader.fail({Code::malformed, spoiled_, 0, "trailers"});
@@ -127,8 +127,10 @@ void H2ClientRequest::fields_complete(End end) {
     return;
   }
   if (arriving_ == nullptr) return;
-  final_head_ = arriving_->status >= 200;
-  arrived_ = std::move(arriving_);
+  // RFC 9110 section 15: a status below 100 is none.
+  if (arriving_->status < 100) spoiled(Cause::upstream_bad_response);
+  final_head_ = arriving_->status >= 200 || arriving_->status < 100;
+  keep_head();
   arrived_last_ = end == End::yes;
   if (end == End::yes) reader.end();
   notice_.give();
@@ -146,18 +148,28 @@ void H2ClientRequest::fail(Error why) {
     failed_ = true;
     error_ = why;
   }
-  reader.fail(why);
+  if (!reader.ended()) reader.fail(why);  // what is complete can be read, whatever came later
   writer.fail(why);
   notice_.give();
 }
 
 void H2ClientRequest::cancel(Error why) {
   fail(why);
+  reader.fail(why);
   if (!closed_ && id > 0) connection_.reset(id, NGHTTP2_CANCEL);
+}
+
+// What the end of the stream means: RFC 9113 section 7. One that was refused was not looked at
+// (section 8.7); one that the server has not ended was ended here, because its frames were wrong.
+Error H2ClientRequest::error_of(std::uint32_t code) const {
+  if (code == NGHTTP2_REFUSED_STREAM) return {Code::closed, Cause::none, 0, "refused stream"};
+  if (code == NGHTTP2_NO_ERROR || reset_by_peer) return {Code::reset, Cause::none, 0, "stream"};
+  return {Code::malformed, Cause::upstream_bad_response, 0, "stream"};
 }
 
 void H2ClientRequest::closed(std::uint32_t code) {
   closed_ = true;
+  unseen_ = code == NGHTTP2_REFUSED_STREAM && !head_started_;
   if (code != NGHTTP2_NO_ERROR || !reader.ended()) {
     fail(error_of(code));
   } else if (!writer.complete()) {

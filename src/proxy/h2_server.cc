@@ -40,7 +40,7 @@ void H2Server::start() {
       {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
   }};
-  begin(settings);
+  begin(settings, kH2ConnectionWindow);
   begun_ = true;
   if (leaving_ != Leaving::no) announce_end();
 }

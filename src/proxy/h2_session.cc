@@ -44,6 +44,7 @@ class NameValues {
 
 H2Session::H2Session(Context& context, Accepted&& accepted, Side side, const H2Causes& causes)
     : context_(context),
+      side_(side),
       causes_(causes),
       wire_(context.loop, accepted),
       input_(wire_.stream()),
@@ -58,11 +59,11 @@ H2Session::H2Session(Context& context, Accepted&& accepted, Side side, const H2C
 
 H2Session::~H2Session() { WEIR_ASSERT(!sending_); }
 
-void H2Session::begin(std::span<const nghttp2_settings_entry> settings) {
+void H2Session::begin(std::span<const nghttp2_settings_entry> settings, std::int32_t window) {
   WEIR_CHECK(nghttp2_submit_settings(session_.get(), NGHTTP2_FLAG_NONE, settings.data(),
                                      settings.size()) == 0);
-  WEIR_CHECK(nghttp2_session_set_local_window_size(session_.get(), NGHTTP2_FLAG_NONE, 0,
-                                                   kH2ConnectionWindow) == 0);
+  WEIR_CHECK(nghttp2_session_set_local_window_size(session_.get(), NGHTTP2_FLAG_NONE, 0, window) ==
+             0);
   if (!input_.bytes().empty()) take_apart();
   arm();
   schedule_output();
@@ -147,6 +148,7 @@ void H2Session::go_away(Goaway which, std::uint32_t code) {
   if (which == Goaway::notice) {
     nghttp2_submit_shutdown_notice(session_.get());
   } else {
+    farewell_ = true;
     const std::int32_t last = nghttp2_session_get_last_proc_stream_id(session_.get());
     nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE, last, code, nullptr, 0);
   }
@@ -206,12 +208,18 @@ void H2Session::submit_request(H2Stream& stream, const http::H2Fields& head, Bod
   schedule_output();
 }
 
+bool H2Session::takes_streams() const {
+  return !ended() && !terminated_ && !farewell_ &&
+         nghttp2_session_check_request_allowed(session_.get()) != 0;
+}
+
 std::size_t H2Session::peer_streams_max() const {
   return nghttp2_session_get_remote_settings(session_.get(),
                                              NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
-Micros H2Session::send_stall() const { return sending_ ? stream().send_stall() : Micros(0); }
+// Also what the kernel has taken counts: a peer that is gone acknowledges nothing of it.
+Micros H2Session::send_stall() const { return stream().send_stall(); }
 
 void H2Session::submit_interim(H2Stream& stream, const http::H2Fields& head) {
   if (ended()) return;

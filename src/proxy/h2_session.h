@@ -24,7 +24,9 @@ namespace weir::proxy {
 class H2Stream : public ListNode<H2Stream> {
  public:
   H2Stream(io::Loop& loop, H2Flow& flow, std::int32_t number, const BodyCauses& causes)
-      : id(number), reader(loop, flow, causes), writer(loop, flow) {}
+      : id(number), reader(loop, flow, causes), writer(loop, flow) {
+    reader.listen_beside(writer.moved());
+  }
   virtual ~H2Stream() = default;
 
   /// A field of a head, or of the trailers. Views live until return.
@@ -37,7 +39,8 @@ class H2Stream : public ListNode<H2Stream> {
   /// The stream is no more; what waits on it ends. `code`: RFC 9113 section 7.
   virtual void closed(std::uint32_t code) = 0;
 
-  std::int32_t id;  ///< 0: it has none yet
+  std::int32_t id;             ///< 0: it has none yet
+  bool reset_by_peer = false;  ///< and not by us or the codec
   H2BodyReader reader;
   H2BodyWriter writer;
 };
@@ -73,14 +76,16 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   ~H2Session();
 
   /// Begins with what was received before, if anything was.
-  void begin(std::span<const nghttp2_settings_entry> settings);
+  /// `window`: how much of all streams together the peer may send ahead.
+  void begin(std::span<const nghttp2_settings_entry> settings, std::int32_t window);
   [[nodiscard]] io::Stream& stream() { return wire_.stream(); }
   [[nodiscard]] const io::Stream& stream() const { return wire_.stream(); }
-  /// nullptr: a plain connection.
   [[nodiscard]] const Wire& wire() const { return wire_; }
   /// No frame is sent or received any more: streams are as good as closed.
   [[nodiscard]] bool ended() const { return lost_ || frames_end_; }
   [[nodiscard]] bool lost() const { return lost_; }
+  /// A stream that is begun here now may be answered.
+  [[nodiscard]] bool takes_streams() const;
   /// So much waits to be sent that what can be left out should be.
   [[nodiscard]] bool crowded() const;
   /// Says that no further stream is taken. `last`: with the number of the last one that was.
@@ -143,6 +148,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   void submit_trailers(H2Stream& stream);
 
   Context& context_;
+  const Side side_;
   const H2Causes& causes_;
   Wire wire_;
   Input input_;
@@ -163,6 +169,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   bool lost_ = false;        // nothing can be sent or received any more
   bool frames_end_ = false;  // both sides have said all
   bool peer_ended_ = false;  // nothing is received any more
+  bool farewell_ = false;    // the peer was told that no further stream is taken
   bool terminated_ = false;  // by an error: the peer gets time to read why
   bool lingering_ = false;   // what is received is dropped
   std::size_t dropped_ = 0;

@@ -61,8 +61,10 @@ void Upstream::configure(std::shared_ptr<const config::Config> config,
       }
     }
   }
+  const bool other_protocol = settings_ != nullptr && settings_->protocol != settings.protocol;
   config_ = std::move(config);
   settings_ = &settings;
+  if (other_protocol) close_idle();
   addresses_ = std::move(addresses);
   rebuild();
 }
@@ -124,22 +126,37 @@ void Upstream::drop_kept(Endpoint& endpoint) {
 
 bool Upstream::shed_idle() {
   for (const auto& endpoint : endpoints_) {
-    if (endpoint->idle.empty()) continue;
-    endpoint->idle.back().discard_idle();
-    return true;
+    if (!endpoint->idle.empty()) {
+      endpoint->idle.back().discard_idle();
+      return true;
+    }
+    if (H2Client::retire_idle(*endpoint)) return true;
   }
   return false;
 }
 
-// A failure is everybody's; whoever comes first then tries again.
-Task<> Upstream::await_opening(Endpoint& endpoint) {
+Task<Result<void>> Upstream::await_opening(Endpoint& endpoint, OpeningWaiter& waiter) {
   // Who makes a connection has a place on it as well.
-  if (endpoint.waiting_count >= endpoint.opening * (settings_->streams_max - 1)) co_return;
-  io::Notice notice(context_.loop);
-  endpoint.waiting.push_back(notice);
+  if (endpoint.waiting_count >= endpoint.opening * (settings_->streams_max - 1)) {
+    co_return Result<void>{};
+  }
+  endpoint.waiting.push_back(waiter);
   ++endpoint.waiting_count;
-  ignore(co_await notice.wait(connect_timeout()), "what there is then is looked at");
+  ignore(co_await waiter.wait(connect_timeout()), "what there is then is looked at");
   --endpoint.waiting_count;
+  waiter.ListNode<io::Notice>::unlink();
+  if (waiter.outcome == OpeningWaiter::Outcome::failed) co_return std::unexpected(waiter.error);
+  co_return Result<void>{};
+}
+
+void Upstream::tell_waiters(Endpoint& endpoint, const Result<io::Socket*>& socket) {
+  for (std::size_t i = 1; i < settings_->streams_max && !endpoint.waiting.empty(); ++i) {
+    auto& waiter = static_cast<OpeningWaiter&>(endpoint.waiting.pop_front());
+    using Outcome = OpeningWaiter::Outcome;
+    waiter.outcome = socket ? Outcome::made : Outcome::failed;
+    if (!socket) waiter.error = socket.error();
+    waiter.give();
+  }
 }
 
 Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandle& connecting,
@@ -155,8 +172,11 @@ Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandl
   ++endpoint.opening;
   Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
   --endpoint.opening;
-  for (std::size_t i = 1; i < settings_->streams_max && !endpoint.waiting.empty(); ++i) {
-    endpoint.waiting.pop_front().give();
+  // Who has left says nothing about the server: the next one tries.
+  if (connecting.cancelled() && !socket) {
+    if (!endpoint.waiting.empty()) endpoint.waiting.pop_front().give();
+  } else {
+    tell_waiters(endpoint, socket);
   }
   co_return socket;
 }

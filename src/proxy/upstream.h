@@ -26,6 +26,13 @@ namespace weir::proxy {
 class H1Client;
 class H2Client;
 
+/// Who waits for a connection that another exchange is making. Lives in its coroutine.
+struct OpeningWaiter : io::Notice {
+  using Notice::Notice;
+  enum class Outcome : std::uint8_t { none, made, failed } outcome = Outcome::none;
+  Error error{};  // with failed
+};
+
 /// One address of an upstream, as one worker sees it. Shared by the upstream and by the leases on
 /// it; it lives on when a reload or the resolver has dropped it, until its last exchange has ended.
 class Endpoint {
@@ -55,7 +62,7 @@ class Endpoint {
   // Shared connections (HTTP/2), idle or not, most recently made first.
   List<H2Client> shared;
   std::size_t opening = 0;   ///< those that are being made
-  List<io::Notice> waiting;  ///< for one of them
+  List<io::Notice> waiting;  ///< for one of them: OpeningWaiter
   std::size_t waiting_count = 0;
 };
 
@@ -63,7 +70,7 @@ class Endpoint {
 Error connect_cause(Error error);
 
 /// Settings that every connection to an upstream needs.
-class Upstream {
+class Upstream : public std::enable_shared_from_this<Upstream> {
  public:
   /// `metrics` are this worker's counts for it. Endpoints are set afterwards.
   Upstream(Context& context, UpstreamCounts& counts);
@@ -85,8 +92,8 @@ class Upstream {
   static void vanished(Endpoint& endpoint);
   /// Closes all idle connections, of what was dropped or of all.
   void close_idle();
-  /// Closes the connection that has been idle for longest at one of its servers. False: there is
-  /// none.
+  /// Closes the connection that has been idle for longest at one of its servers, or one that is
+  /// shared and idle. False: there is none.
   bool shed_idle();
   /// Whether its servers are told of each connection for which client it is.
   [[nodiscard]] bool tells_ends() const {
@@ -96,8 +103,9 @@ class Upstream {
   [[nodiscard]] bool shares_connections() const {
     return settings_->protocol == config::UpstreamProtocol::http2;
   }
-  /// While a shared connection is being made, those who will find a place on it wait for it.
-  Task<> await_opening(Endpoint& endpoint);
+  /// While a shared connection is being made, those who will find a place on it wait for it, at
+  /// most the time that it may take; or until `waiter` is given notice. Its failure is theirs.
+  Task<Result<void>> await_opening(Endpoint& endpoint, OpeningWaiter& waiter);
   /// Connects to one of its servers, and tells it of `ends` (nullptr: nothing). When descriptors
   /// run out what is idle makes room first. `connecting`: for whoever may have to end it.
   Task<Result<io::Socket*>> connect(Endpoint& endpoint, io::ConnectHandle& connecting,
@@ -117,6 +125,7 @@ class Upstream {
   UpstreamCounts& counts() { return counts_; }
 
  private:
+  void tell_waiters(Endpoint& endpoint, const Result<io::Socket*>& socket);
   Task<Result<io::Socket*>> connect_once(const Endpoint& endpoint, io::ConnectHandle& connecting);
   static void drop_kept(Endpoint& endpoint);
   Task<Result<io::Socket*>> connect_for(const Endpoint& endpoint, io::ConnectHandle& connecting,

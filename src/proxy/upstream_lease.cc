@@ -17,11 +17,14 @@ UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
 }
 
 UpstreamLease UpstreamLease::of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                     const Ends* ends) {
-  UpstreamLease lease(
-      upstream.shares_connections()
-          ? H2Client::open_kept(upstream, *endpoint, ends)
-          : static_cast<UpstreamRequest*>(H1Client::take_idle(upstream, *endpoint, ends)));
+                                     const Ends* ends, Instant since) {
+  UpstreamRequest* request = nullptr;
+  if (upstream.shares_connections()) {
+    request = H2Client::open_kept(upstream, *endpoint, ends, since);
+  } else if (since == Instant::min()) {
+    request = H1Client::take_idle(upstream, *endpoint, ends);
+  }
+  UpstreamLease lease(request);
   if (lease) upstream.counts().reuses.add();
   return lease;
 }

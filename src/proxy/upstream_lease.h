@@ -17,9 +17,10 @@ class UpstreamLease {
   ~UpstreamLease() { release(false); }
 
   /// Takes a connection that is there: an idle one, or a place on one that is shared; empty if
-  /// there is none. `ends`: as of Upstream::connect.
+  /// there is none. `ends`: as of Upstream::connect. `since`: not one that was made before;
+  /// Instant::min() for any. An idle one is never newer.
   static UpstreamLease of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                               const Ends* ends);
+                               const Ends* ends, Instant since);
   /// Takes over a socket that was connected to the endpoint.
   static UpstreamLease of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
                               io::Socket* socket, const Ends* ends);

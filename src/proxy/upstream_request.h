@@ -18,6 +18,7 @@ namespace weir::proxy {
 /// connection's buffer.
 struct ServerHead : http::ResponseHead, Pooled {
   std::unique_ptr<Arena> texts;
+  std::unique_ptr<ServerHead> next;  ///< has come meanwhile; the list is short
 };
 
 class UpstreamRequest : public BodyWriter {
@@ -44,6 +45,8 @@ class UpstreamRequest : public BodyWriter {
   virtual void cancel(Error why) = 0;
   /// On a connection that was used before: it may turn out dead through nobody's fault.
   [[nodiscard]] virtual bool reused() const = 0;
+  /// The server has said that it has not looked at the request: any one may be sent again.
+  [[nodiscard]] virtual bool unseen() const = 0;
   /// The exchange has ended. `reusable`: cleanly in both directions, and the server keeps the
   /// connection. Deletes this, or keeps it for the next one.
   virtual void release(bool reusable) = 0;

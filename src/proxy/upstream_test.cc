@@ -232,7 +232,7 @@ class PoolTest : public UpstreamTest {
   }
   static Task<> lease(PoolTest* self, std::shared_ptr<Endpoint> from, UpstreamLease* out,
                       Result<void>* outcome) {
-    *out = UpstreamLease::of_kept(self->upstream, from, nullptr);
+    *out = UpstreamLease::of_kept(self->upstream, from, nullptr, Instant::min());
     if (!*out) {
       io::ConnectHandle connecting;
       const Result<io::Socket*> socket =

@@ -157,22 +157,25 @@ void Worker::apply(const std::shared_ptr<const Plan>& plan) {
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     used[config.upstreams[i].name] = upstream(*plan, i);
   }
-  upstreams_ = used;
+  upstreams_.swap(used);
+  for (const auto& [name, old] : used) {
+    if (!upstreams_.contains(name)) old->close_idle();
+  }
   snapshot->none.counts = metrics_.routes[plan->none_slot].load();
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
     const config::Route& route = config.routes[i];
     proxy::RouteEntry entry;
     entry.settings = &route;
-    if (!route.upstream.empty()) entry.upstream = used.at(route.upstream);
+    if (!route.upstream.empty()) entry.upstream = upstreams_.at(route.upstream);
     entry.counts = metrics_.routes[plan->route_slots[i]].load();
     entry.request_edits = proxy::edits_of(route.request_headers);
     entry.response_edits = proxy::edits_of(route.response_headers);
     snapshot->routes.push_back(std::move(entry));
   }
   for (const config::Listen& listen : config.listens) {
-    snapshot->tcp_upstreams.push_back(listen.tcp_upstream.empty() ? nullptr
-                                                                  : used.at(listen.tcp_upstream));
-    snapshot->preambles.push_back(proxy::preamble_rules(listen, used));
+    snapshot->tcp_upstreams.push_back(
+        listen.tcp_upstream.empty() ? nullptr : upstreams_.at(listen.tcp_upstream));
+    snapshot->preambles.push_back(proxy::preamble_rules(listen, upstreams_));
   }
   context_->snapshot = std::move(snapshot);
   context_->log = config.access_log.to == "off" ? nullptr : log_;

@@ -116,7 +116,7 @@ class Case(unittest.TestCase):
             if not isinstance(servers, (list, tuple)):
                 servers = [servers]
             addresses = [getattr(server, "address", server) for server in servers]
-            upstream = settings.pop("upstream", {})
+            upstream = dict(settings.pop("upstream", {}))
             app = {"servers": addresses, **upstream.pop("app", {})}
             config["upstream"] = {"app": app, **upstream}
             config["route"] = [{"match": {"path": "/**"}, "upstream": "app"}]

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/h2_body.h"
+
+#include "proxy/world_for_test.h"
+
+namespace weir::proxy {
+namespace {
+
+struct CountingFlow final : H2Flow {
+  void consumed(std::int32_t, std::size_t count) override { given_back += count; }
+  void resume(std::int32_t) override { ++resumed; }
+  std::size_t given_back = 0;
+  int resumed = 0;
+};
+
+class H2BodyTest : public ::testing::Test {
+ protected:
+  static Task<> read_one(H2BodyTest* self) {
+    const Result<Piece> piece = co_await self->reader->read();
+    self->done = true;
+    if (piece) {
+      self->text = std::string(piece->bytes);
+      self->last = piece->last;
+    } else {
+      self->error = piece.error();
+    }
+  }
+  std::string read() {
+    done = last = false;
+    text.clear();
+    error = {};
+    world.scope.spawn(&H2BodyTest::read_one, this);
+    world.turns(3);
+    return text;
+  }
+  static Task<> send(H2BodyTest* self, std::string bytes, bool finish) {
+    const Result<void> sent =
+        finish ? co_await self->writer.finish(bytes, nullptr) : co_await self->writer.write(bytes);
+    self->done = true;
+    if (!sent) self->error = sent.error();
+  }
+  void write(std::string bytes, bool finish = false) {
+    done = false;
+    error = {};
+    world.scope.spawn(&H2BodyTest::send, this, std::move(bytes), finish);
+    world.turns(3);
+  }
+  void begin(Millis stall = Millis(100)) {
+    reader->begin(1, H2BodyReader::Expect::body, stall);
+    writer.begin(1, stall);
+  }
+
+  TestWorld world{Net::sim};
+  CountingFlow flow;
+  std::unique_ptr<H2BodyReader> reader =
+      std::make_unique<H2BodyReader>(world.loop, flow, kUpstreamBody);
+  H2BodyWriter writer{world.loop, flow};
+  std::string text;
+  Error error{};
+  bool last = false;
+  bool done = false;
+};
+
+TEST_F(H2BodyTest, TheWindowOpensWhenAPieceWasRead) {
+  begin();
+  ASSERT_TRUE(reader->receive("hello"));
+  ASSERT_TRUE(reader->receive(" you"));
+  EXPECT_EQ(read(), "hello you");  // small pieces share a chunk
+  EXPECT_EQ(flow.given_back, 0u);  // it is still looked at
+  ASSERT_TRUE(reader->receive("more"));
+  EXPECT_EQ(read(), "more");
+  EXPECT_EQ(flow.given_back, 9u);
+  reader->end();
+  EXPECT_EQ(read(), "");
+  EXPECT_TRUE(last);
+  EXPECT_EQ(flow.given_back, 13u);
+}
+
+TEST_F(H2BodyTest, WhatNobodyReadIsGivenBackInTheEnd) {
+  begin();
+  ASSERT_TRUE(reader->receive(std::string(50'000, 'x')));
+  EXPECT_LE(world.loop.chunks.used(), 64_KiB);
+  EXPECT_EQ(read().size(), kWindowStart);
+  reader.reset();
+  EXPECT_EQ(flow.given_back, 50'000u);
+  EXPECT_EQ(world.loop.chunks.used(), 0u);
+}
+
+TEST_F(H2BodyTest, ASilentPeerIsNotWaitedForLonger) {
+  begin();
+  read();
+  EXPECT_FALSE(done);
+  world.pass(Millis(110));
+  EXPECT_TRUE(done);
+  EXPECT_EQ(error.cause, Cause::upstream_body_timeout);
+}
+
+TEST_F(H2BodyTest, APeerThatTakesMayBeSilent) {
+  begin();
+  reader->listen_beside(writer.moved());
+  read();
+  world.pass(Millis(60));
+  writer.took(0);  // nothing: no sign of life
+  world.pass(Millis(20));
+  write("hello");
+  writer.took(5);
+  world.pass(Millis(80));
+  EXPECT_FALSE(reader->ready());
+  world.pass(Millis(120));
+  EXPECT_TRUE(reader->ready());
+  EXPECT_EQ(error.cause, Cause::upstream_body_timeout);
+}
+
+TEST_F(H2BodyTest, AStreamThatBreaksIsTruncated) {
+  begin();
+  read();
+  reader->fail({Code::reset, Cause::none, 0, "stream"});
+  world.turns(3);
+  EXPECT_EQ(error.cause, Cause::upstream_truncated);
+  read();
+  EXPECT_EQ(error.cause, Cause::upstream_truncated);
+}
+
+TEST_F(H2BodyTest, ALimit) {
+  begin();
+  reader->limit(4, Cause::body_too_large);
+  ASSERT_TRUE(reader->receive("four"));
+  EXPECT_EQ(read(), "four");
+  ASSERT_TRUE(reader->receive("5"));
+  read();
+  EXPECT_EQ(error.cause, Cause::body_too_large);
+}
+
+TEST_F(H2BodyTest, NoMemory) {
+  TestWorld small(Net::sim, 4_KiB);
+  H2BodyReader tight(small.loop, flow, kUpstreamBody);
+  tight.begin(1, H2BodyReader::Expect::body, Millis(0));
+  EXPECT_FALSE(tight.receive(std::string(60'000, 'x')));
+}
+
+TEST_F(H2BodyTest, AWriteWaitsUntilItWasTaken) {
+  begin();
+  write("hello");
+  EXPECT_EQ(flow.resumed, 1);
+  EXPECT_EQ(writer.waiting(), "hello");
+  writer.took(3);
+  world.turns(3);
+  EXPECT_FALSE(done);
+  EXPECT_EQ(writer.waiting(), "lo");
+  writer.took(2);
+  world.turns(3);
+  EXPECT_TRUE(done);
+  EXPECT_EQ(writer.sent(), 5u);
+}
+
+TEST_F(H2BodyTest, TheDeadlineBeginsAnewWithEachByte) {
+  begin();
+  write("hello");
+  world.pass(Millis(80));
+  writer.took(1);
+  world.pass(Millis(80));
+  EXPECT_FALSE(done);
+  world.pass(Millis(120));
+  EXPECT_TRUE(done);
+  EXPECT_EQ(error.code, Code::timed_out);
+}
+
+TEST_F(H2BodyTest, ABodyThatWasGivenUpNeverEnds) {
+  begin();
+  write("the end", true);
+  EXPECT_TRUE(writer.last());
+  world.pass(Millis(110));
+  EXPECT_TRUE(done);
+  EXPECT_EQ(error.code, Code::timed_out);
+  // Nothing waits, but this is not the end of the message.
+  EXPECT_TRUE(writer.waiting().empty());
+  EXPECT_FALSE(writer.last());
+  EXPECT_FALSE(writer.complete());
+}
+
+TEST_F(H2BodyTest, AFinish) {
+  begin();
+  write("the end", true);
+  writer.took(7);
+  world.turns(3);
+  EXPECT_FALSE(done);  // until the frame that says so has left
+  writer.sent_last();
+  world.turns(3);
+  EXPECT_TRUE(done);
+  EXPECT_EQ(error.where, nullptr);
+  EXPECT_TRUE(writer.complete());
+}
+
+TEST_F(H2BodyTest, OneDirectionOfATunnelMayBeSilent) {
+  Activity activity;
+  begin();
+  reader->begin_tunnel(activity, Millis(100));
+  writer.begin_tunnel(activity, Millis(100));
+  read();
+  // Not ended before: RFC 9113 has no body of a tunnel.
+  EXPECT_FALSE(done);
+  world.pass(Millis(60));
+  activity.moved = world.loop.now();  // the other direction
+  world.pass(Millis(60));
+  EXPECT_FALSE(done);
+  world.pass(Millis(120));
+  EXPECT_TRUE(done);
+  EXPECT_EQ(error.cause, Cause::tunnel_idle_timeout);
+}
+
+}  // namespace
+}  // namespace weir::proxy
