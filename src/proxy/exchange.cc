@@ -42,6 +42,15 @@ Task<> Exchange::run() {
   log();
 }
 
+Task<> Exchange::refuse(Cause cause, Logged logged) {
+  route_ = &snapshot_->none;
+  const config::Config& config = snapshot_->config();
+  steps_.client = client_.peer_text;
+  steps_.request_id = choose_request_id(head_, client_, config, context_.random, arena_).text;
+  co_await fail_with({Code::malformed, cause, 0, "request"});
+  if (logged == Logged::yes) log();
+}
+
 void Exchange::match_route() {
   std::string space;
   route_ = &snapshot_->route(head_, http::normalize_path(head_.path, space));
@@ -372,7 +381,7 @@ void Exchange::abort(Error why) {
 void Exchange::log() {
   Record record;
   record.started = started_wall_;
-  record.protocol = head_.version == http::Version::http10 ? "HTTP/1.0" : "HTTP/1.1";
+  record.protocol = http::version_name(head_.version);
   record.peer = &client_.peer;
   record.client = steps_.client;
   record.method = head_.method_name;

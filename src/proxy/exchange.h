@@ -45,6 +45,9 @@ class Exchange {
   ~Exchange();
 
   Task<> run();
+  /// Answers a request that is malformed, or wants what nobody may have, with this cause.
+  enum class Logged : std::uint8_t { yes, no };
+  Task<> refuse(Cause cause, Logged logged);
 
   /// Ends it early (the client left, the drain took too long): every wait completes, run() returns.
   void abort(Error why);
