@@ -144,6 +144,19 @@ def malformed(stream=1):
     return seen_malformed
 
 
+def malformed_late(body):
+    """Malformed by what comes behind the length that was said: a server may have got that much."""
+    @check(over(1))
+    def seen_malformed(seen):
+        found = seen.stream(1)
+        claim(found.reset == h2.PROTOCOL_ERROR or found.complete and found.status == 400,
+              "neither refused nor reset", seen.said())
+        claim(not seen.client.goaway, "GOAWAY", seen.said())
+        claim(all(request.body == body for request in seen.forwarded), "more reached the server",
+              seen.forwarded)
+    return seen_malformed
+
+
 def refused(status, *causes, stream=1):
     """Weir answers itself; the server gets nothing whole."""
     @check(over(stream))
@@ -216,10 +229,10 @@ def may_end(seen):
     seen.may_end = True
 
 
-def forwarded(fields=None, without=(), trailers=None, **attributes):
+def forwarded(fields=None, without=(), trailers=None, on=1, **attributes):
     """One request reached the server: with these fields (name: value or values), attributes
-    (method, target, body, framing) and trailers."""
-    @check(over(1))
+    (method, target, body, framing) and trailers. `on`: its stream."""
+    @check(over(on))
     def seen_request(seen):
         claim(len(seen.forwarded) == 1, "not one request forwarded", seen.forwarded, seen.said())
         request = seen.forwarded[0]

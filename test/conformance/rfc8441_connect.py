@@ -6,7 +6,7 @@ import base64
 import hashlib
 
 from harness import h2
-from harness.h2 import CANCEL, CONNECT_ERROR, INTERNAL_ERROR, PROTOCOL_ERROR, data, headers
+from harness.h2 import CANCEL, CONNECT_ERROR, INTERNAL_ERROR, headers
 from harness.h2_client import Client
 from harness.raw import Client as Http1Client
 from origins import scripts
@@ -118,12 +118,12 @@ class Tunnel(H2Table):
         self.server.default = handshaken()
         with Client(self.front.port) as client:
             stream = self.open(client)
-            client.send(data(1, b"one")).until(lambda: stream.body == b"one", "an echo")
+            client.write(stream, b"one").until(lambda: stream.body == b"one", "an echo")
             sent = bytes(range(256)) * 4000
             client.upload(stream, sent, end_stream=False)
             client.until(lambda: len(stream.body) == 3 + len(sent), "the rest")
             self.assertEqual(bytes(stream.body[3:]), sent)
-            client.send(data(1, b"", True))  # the end of our direction
+            client.write(stream, b"", True)  # the end of our direction
             client.finish(stream)
             self.assertTrue(stream.complete, stream)
             self.server.await_gate("tunnel closed")
@@ -135,14 +135,14 @@ class Tunnel(H2Table):
             stream = self.open(client)
             for number in range(3, 23, 2):
                 self.assertEqual(client.get(number, path="/plain").body, b"plain\n")
-                client.send(data(1, b"x"))
+                client.write(stream, b"x")
             client.until(lambda: stream.body == b"x" * 10, "the echoes")
 
     def test_end_by_the_server(self):
         self.server.default = handshaken()
         with Client(self.front.port) as client:
             stream = self.open(client)
-            client.send(data(1, b"stop"))
+            client.write(stream, b"stop")
             client.finish(stream)
             self.assertEqual((bytes(stream.body), stream.complete), (b"stop", True), stream)
 
@@ -155,7 +155,7 @@ class Tunnel(H2Table):
         self.server.default = script
         with Client(self.front.port) as client:
             stream = self.open(client)
-            client.send(data(1, b"die"))
+            client.write(stream, b"die")
             client.finish(stream)
             self.assertFalse(stream.complete, stream)
             self.assertIn(stream.reset, (CANCEL, CONNECT_ERROR, INTERNAL_ERROR), stream)
@@ -175,7 +175,7 @@ class Tunnel(H2Table):
             stream = self.open(client)
             client.finish(stream)
             if stream.reset is None:
-                client.send(data(1, b"", True))
+                client.write(stream, b"", True)
             client.settle()
             self.server.default = scripts.text("next\n")
             self.assertEqual(client.get(3).body, b"next\n")

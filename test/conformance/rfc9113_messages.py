@@ -8,7 +8,7 @@ from harness.h2_client import Client
 from origins import scripts
 
 from .h2_rows import (H2Table, check, claim, count, either, error, forwarded, got, malformed,
-                      method, over, played, refused, refused_anyway)
+                      malformed_late, method, over, played, refused, refused_anyway)
 from .messages import SECRET
 
 BODY = data(1, b"hello", True)
@@ -37,11 +37,11 @@ LENGTHS = [
      malformed()),
     ("9113 8.1.1", "more bytes than it says", sized("4", BODY), malformed()),
     ("9113 8.1.1", "more in a second frame", sized("5", data(1, b"hello"), data(1, b"x", True)),
-     malformed()),
+     malformed_late(b"hello")),
     ("9113 8.1.1", "none at all", headers(1, h2.request(("content-length", "5"), method="POST"),
                                           True), malformed()),
     ("9113 8.1.1", "none, of GET", get(1, ("content-length", "5")), malformed()),
-    ("9113 8.1.1", "0, and a body", sized("0", BODY), malformed()),
+    ("9113 8.1.1", "0, and a body", sized("0", BODY), malformed_late(b"")),
     *[("9110 8.6", f"a length of {value!r}", sized(value, BODY), malformed())
       for value in ("", "+5", "-5", "0x5", "5 5", "5;", "five", "5.0", "5,6",
                     "18446744073709551621", "99999999999999999999999999")],

@@ -68,6 +68,13 @@ class Client(Reader):
         stream = self.open(number, *fields, **options)
         return self.finish(stream)
 
+    def write(self, stream, data, end_stream=False):
+        """One DATA frame, for which there is room in the windows."""
+        stream.credit -= len(data)
+        self.credit -= len(data)
+        need(stream.credit >= 0 and self.credit >= 0, "a test sends too much")
+        return self.send(h2.data(stream.number, data, end_stream))
+
     def upload(self, stream, data, end_stream=True):
         """Sends a body within the server's windows."""
         at = 0
@@ -78,9 +85,7 @@ class Client(Reader):
                 return stream
             size = min(stream.credit, self.credit, h2.FRAME_MAX, len(data) - at)
             last = at + size == len(data)
-            self.send(h2.data(stream.number, data[at:at + size], end_stream and last))
-            stream.credit -= size
-            self.credit -= size
+            self.write(stream, data[at:at + size], end_stream and last)
             at += size
         if not data and end_stream:
             self.send(h2.data(stream.number, b"", True))
