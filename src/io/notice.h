@@ -8,7 +8,7 @@
 
 namespace weir::io {
 
-class Notice : private Timer {
+class Notice : public ListNode<Notice>, private Timer {
  public:
   explicit Notice(Loop& loop)
       : Timer([](Timer& timer) {

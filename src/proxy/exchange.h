@@ -10,10 +10,10 @@
 #include <memory>
 
 #include "async/scope.h"
-#include "proxy/h1_client.h"
 #include "proxy/pump.h"
 #include "proxy/request_steps.h"
 #include "proxy/snapshot.h"
+#include "proxy/upstream_lease.h"
 
 namespace weir::proxy {
 
@@ -74,6 +74,7 @@ class Exchange {
   Task<> answer_as_final_recipient();
   Task<> redirect(const config::Redirect& redirect);
   Task<> fail_with(Error error);
+  Task<> fail_grpc();
   void log();
 
   static Task<> upload(Exchange* self);

@@ -71,6 +71,7 @@ nghttp2_session* H2Callbacks::make(H2Session& session, H2Session::Side side) {
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(raw, data_received);
   nghttp2_session_callbacks_set_on_stream_close_callback(raw, stream_closed);
   nghttp2_session_callbacks_set_on_frame_send_callback(raw, frame_sent);
+  nghttp2_session_callbacks_set_on_frame_not_send_callback(raw, frame_not_sent);
   const OptionPointer options = make_options();
   nghttp2_session* codec = nullptr;
   const auto make_new =
@@ -116,6 +117,7 @@ ssize_t H2Callbacks::read_body(nghttp2_session*, std::int32_t, std::uint8_t*, st
       *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
       session_of(user).submit_trailers(stream);
     }
+    if (count == 0) writer.sent_last();  // there may be no frame that send_data() is told of
   }
   return static_cast<ssize_t>(count);
 }
@@ -145,9 +147,18 @@ int H2Callbacks::send_data(nghttp2_session*, nghttp2_frame* frame, const std::ui
 int H2Callbacks::frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   H2Session& session = session_of(user);
   if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
-    session.terminate(frame->goaway.error_code, Cause::h2_protocol_error);
+    session.terminate(frame->goaway.error_code, session.causes_.protocol);
   }
   return 0;
+}
+
+// A request that was not sent: the server has said meanwhile that it takes none.
+int H2Callbacks::frame_not_sent(nghttp2_session* codec, const nghttp2_frame* frame, int,
+                                void* user) {
+  const bool request =
+      frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
+  if (!request) return 0;
+  return stream_closed(codec, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM, user);
 }
 
 // --- what is received ---------------------------------------------------------------------------
@@ -179,7 +190,7 @@ int H2Callbacks::header(nghttp2_session* codec, const nghttp2_frame* frame,
   session.head_size_ += name_size + value_size + kFieldOverhead;
   const std::size_t size_max = session.head_size_max();
   if (session.head_size_ > size_max * kH2HeadExcessMax) {
-    session.terminate(NGHTTP2_ENHANCE_YOUR_CALM, Cause::h2_flood);
+    session.terminate(NGHTTP2_ENHANCE_YOUR_CALM, session.causes_.flood);
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
   H2Stream* stream = stream_of(codec, frame->hd.stream_id);
@@ -212,6 +223,8 @@ int H2Callbacks::frame_received(nghttp2_session* codec, const nghttp2_frame* fra
   } else if (frame->hd.type == NGHTTP2_DATA && end) {
     stream = stream_of(codec, frame->hd.stream_id);
     if (stream != nullptr) stream->reader.end();
+  } else if (frame->hd.type == NGHTTP2_GOAWAY) {
+    session_of(user).going_away();
   }
   return 0;
 }

@@ -36,6 +36,7 @@ struct H2Callbacks {
                            const std::uint8_t* data, std::size_t length, void* user);
   static int stream_closed(nghttp2_session* codec, std::int32_t id, std::uint32_t code, void* user);
   static int frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user);
+  static int frame_not_sent(nghttp2_session* codec, const nghttp2_frame* frame, int, void* user);
 };
 
 }  // namespace weir::proxy

@@ -13,12 +13,14 @@ constexpr Millis kNotice{1000};
 // Exchanges that are ended by their clients take a moment to end: not more of them than this for
 // each stream that may be open.
 constexpr std::size_t kRunningPerStream = 2;
+constexpr H2Causes kFromClient{Cause::client_head_timeout, Cause::h2_protocol_error,
+                               Cause::h2_flood};
 constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "connection"};
 
 }  // namespace
 
 H2Server::H2Server(Context& context, Accepted accepted, Handler* handler)
-    : H2Session(context, std::move(accepted), Side::server),
+    : H2Session(context, std::move(accepted), Side::server, kFromClient),
       Timer([](Timer& timer) { static_cast<H2Server&>(timer).on_timer(); }),
       context_(context),
       handler_(handler),
@@ -125,7 +127,7 @@ void H2Server::abort(Error why) { lose(why); }
 
 bool H2Server::idle() const { return requests_.empty() && accepted_ > 0; }
 
-Micros H2Server::stall() const { return output_stuck() ? stream().send_stall() : Micros(0); }
+Micros H2Server::stall() const { return send_stall(); }
 
 Millis H2Server::write_stall() const { return context_.snapshot->config().timeouts.client_write; }
 

@@ -109,6 +109,7 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
   [[nodiscard]] bool busy() const override { return !requests_.empty(); }
   void connection_failed(Error why) override;
   void peer_ended() override;
+  void going_away() override {}  // it begins no streams, and those that are open go on
   void over() override;
   [[nodiscard]] Millis write_stall() const override;
   [[nodiscard]] Millis idle_stall() const override;

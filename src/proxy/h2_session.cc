@@ -25,8 +25,9 @@ std::vector<nghttp2_nv> name_values(const http::H2Fields& fields) {
 
 }  // namespace
 
-H2Session::H2Session(Context& context, Accepted accepted, Side side)
+H2Session::H2Session(Context& context, Accepted accepted, Side side, const H2Causes& causes)
     : context_(context),
+      causes_(causes),
       stream_(context.loop, accepted.socket),
       input_(stream_),
       session_(H2Callbacks::make(*this, side)) {
@@ -95,7 +96,7 @@ void H2Session::take_apart() {
   if (taken >= 0) return;
   const bool flooded = taken == NGHTTP2_ERR_FLOODED;
   terminate(flooded ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR,
-            flooded ? Cause::h2_flood : Cause::h2_protocol_error);
+            flooded ? causes_.flood : causes_.protocol);
 }
 
 // Nothing came in time, or nothing comes any more.
@@ -108,7 +109,7 @@ void H2Session::receive_failed(const Error& error) {
     return check_end();
   }
   if (error.code == Code::timed_out && head_due_ <= context_.loop.now()) {
-    terminate(NGHTTP2_ENHANCE_YOUR_CALM, Cause::client_head_timeout);
+    terminate(NGHTTP2_ENHANCE_YOUR_CALM, causes_.head_timeout);
   } else if (error.code == Code::timed_out && !busy()) {
     go_away(Goaway::last, NGHTTP2_NO_ERROR);
   }
@@ -145,7 +146,7 @@ void H2Session::count_idle_frame() {
     idle_counted_ = now;
   }
   if (++idle_frames_ > kH2IdleFramesMax) {
-    terminate(NGHTTP2_ENHANCE_YOUR_CALM, Cause::h2_flood);
+    terminate(NGHTTP2_ENHANCE_YOUR_CALM, causes_.flood);
   }
 }
 
@@ -174,6 +175,26 @@ void H2Session::submit_response(H2Stream& stream, const http::H2Fields& head, Bo
          "a stream that is gone tells by its writer");
   schedule_output();
 }
+
+void H2Session::submit_request(H2Stream& stream, const http::H2Fields& head, Body body) {
+  if (ended()) return;
+  const std::vector<nghttp2_nv> fields = name_values(head);
+  nghttp2_data_provider provider{{.ptr = &stream}, H2Callbacks::read_body};
+  stream.id = nghttp2_submit_request(session_.get(), nullptr, fields.data(), fields.size(),
+                                     body == Body::follows ? &provider : nullptr, &stream);
+  if (stream.id < 0) {
+    stream.id = 0;
+    stream.closed(NGHTTP2_REFUSED_STREAM);  // no number is left on this connection
+  }
+  schedule_output();
+}
+
+std::size_t H2Session::peer_streams_max() const {
+  return nghttp2_session_get_remote_settings(session_.get(),
+                                             NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+Micros H2Session::send_stall() const { return sending_ ? stream_.send_stall() : Micros(0); }
 
 void H2Session::submit_interim(H2Stream& stream, const http::H2Fields& head) {
   if (ended()) return;

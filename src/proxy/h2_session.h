@@ -37,9 +37,16 @@ class H2Stream : public ListNode<H2Stream> {
   /// The stream is no more; what waits on it ends. `code`: RFC 9113 section 7.
   virtual void closed(std::uint32_t code) = 0;
 
-  const std::int32_t id;
+  std::int32_t id;  ///< 0: it has none yet
   H2BodyReader reader;
   H2BodyWriter writer;
+};
+
+/// What the peer's failures are called, on either side. Static.
+struct H2Causes {
+  Cause head_timeout;
+  Cause protocol;
+  Cause flood;
 };
 
 class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter {
@@ -53,6 +60,8 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   /// Begins a message: its head, and its body as stream.writer gives it.
   enum class Body : std::uint8_t { none, follows };
   void submit_response(H2Stream& stream, const http::H2Fields& head, Body body);
+  /// Begins a stream, and gives it its number.
+  void submit_request(H2Stream& stream, const http::H2Fields& head, Body body);
   /// An informational head.
   void submit_interim(H2Stream& stream, const http::H2Fields& head);
   /// Ends a stream in both directions, visibly. RFC 9113 section 6.4.
@@ -60,7 +69,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
 
  protected:
   /// Takes over a connection.
-  H2Session(Context& context, Accepted accepted, Side side);
+  H2Session(Context& context, Accepted accepted, Side side, const H2Causes& causes);
   ~H2Session();
 
   /// Begins with what was received before, if anything was.
@@ -77,12 +86,14 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   void go_away(Goaway which, std::uint32_t code);
   /// Ends everything now, with `why`.
   void lose(Error why);
+  /// How many streams the peer allows at once.
+  [[nodiscard]] std::size_t peer_streams_max() const;
+  /// How long the peer has taken nothing of what waits for it. Costs a system call.
+  [[nodiscard]] Micros send_stall() const;
   /// Sends what waits, at the end of this turn.
   void schedule_output();
   /// Which deadline the receive that is under way has.
   void update_deadline();
-  /// Bytes wait that the peer does not take.
-  [[nodiscard]] bool output_stuck() const { return sending_; }
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
   /// Tells over() in its own time, once there is nothing left to do.
   void check_end();
@@ -93,6 +104,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   [[nodiscard]] virtual bool busy() const = 0;    ///< streams are open, or not finished with
   virtual void connection_failed(Error why) = 0;  ///< every stream ends with it
   virtual void peer_ended() = 0;                  ///< it sends nothing more, and may still read
+  virtual void going_away() = 0;                  ///< the peer takes no further streams
   /// Nothing is under way any more. Deletes this.
   virtual void over() = 0;
   [[nodiscard]] virtual Millis write_stall() const = 0;
@@ -129,6 +141,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   void submit_trailers(H2Stream& stream);
 
   Context& context_;
+  const H2Causes& causes_;
   io::TcpStream stream_;
   Input input_;
   std::unique_ptr<nghttp2_session, Deleter> session_;
