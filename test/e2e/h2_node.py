@@ -109,6 +109,19 @@ class Node(NodeCase):
         """, weir.url())
         self.assertEqual(got, [[True, 0]])
 
+    @bound(60)
+    def test_four_downloads_at_once(self):
+        """20 MB each, on one connection."""
+        data = block(20_000_000)
+        origin, weir = self.proxied(scripts.body(data))
+        origin.on("/chunked", scripts.body(data, "chunked", 77_777))
+        got = self.node("""
+          const paths = ['/a', '/chunked', '/c', '/chunked'];
+          const answers = await Promise.all(paths.map((path) => ask(path)));
+          say(answers.map(({body}) => hash(body)));
+        """, weir.url())
+        self.assertEqual(got, [[digest(data)] * 4])
+
     def test_early_hints(self):
         backend = self.kept(applications.node(self.directory))
         weir = self.weir(backend.address)
