@@ -285,7 +285,7 @@ class H2load(Case):
     @alone
     @bound(120)
     def test_500_times_100_streams_to_http2_under_reload(self):
-        backend = self.kept(Nginx(self.directory, listen="http2"))
+        backend = self.kept(Nginx(self.directory, options=" http2"))
         self.under_reload(100, 60_000, servers=backend.address,
                           upstream={"app": {"protocol": "http2"}})
 
