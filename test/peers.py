@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Plays the tables for HTTP/2 against another proxy in place of Weir, to see whether a row is right.
+"""Plays the tables for HTTP/2 against another proxy in place of Weir, to see whether a row is
+right.
 
     test/peers.py nghttpx|nginx|h2o|haproxy [-k PATTERN] [FILE...]
 

@@ -52,7 +52,8 @@ def method(name):
 
 
 BARE = Option(handshake=False)
-# nghttp2 of Debian 12 counts reads of part of a CONTINUATION frame's head as such frames, and takes 8.
+# nghttp2 of Debian 12 counts each read of a part of a CONTINUATION frame's head as one such frame,
+# and takes 8 of them.
 COARSE = Option(piece=9)
 HUNGRY = Option(feed=False)  # the client gives no window back, and asks nothing more
 

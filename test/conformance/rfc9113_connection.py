@@ -72,8 +72,8 @@ NO_PREFACE = {
 }
 
 FRAMES = [
-    ("9113 4.1", "unknown frames are ignored", frame(0x16, 0xff, 0, b"x" * 8) + frame(0xff) + get(1),
-     got(body=b"served\n"), goes_on),
+    ("9113 4.1", "unknown frames are ignored",
+     frame(0x16, 0xff, 0, b"x" * 8) + frame(0xff) + get(1), got(body=b"served\n"), goes_on),
     ("9113 4.1", "on an idle stream, too", frame(0x77, 0, 5, b"hello") + get(1), got(), goes_on),
     ("9113 4.1", "and on an open one",
      post(1) + frame(0x77, 0, 1, b"hello") + h2.data(1, b"body", True), got(),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fields and pseudo-header fields of requests: RFC 9113 sections 8.2 and 8.3. What is malformed must
-not reach a server: that is how requests are smuggled through HTTP/2."""
+"""Fields and pseudo-header fields of requests: RFC 9113 sections 8.2 and 8.3. What is malformed
+must not reach a server: that is how requests are smuggled through HTTP/2."""
 
 from harness import h2
 from harness.h2 import get, headers, post
@@ -143,7 +143,8 @@ SCHEMES = [
 
 PATHS = [
     *[("9113 8.3.1", f"the path {path}", get(1, path=path), got(), forwarded(target=path))
-      for path in ("/", "/a/b?c=d&e", "/?", "//", "/a%2fb", "/;a=b,c", "/a?b/c?d", "/~!$&'()*+,;=:@")],
+      for path in ("/", "/a/b?c=d&e", "/?", "//", "/a%2fb", "/;a=b,c", "/a?b/c?d",
+                   "/~!$&'()*+,;=:@")],
     ("9113 8.3.1", "* of OPTIONS", get(1, method="OPTIONS", path="*"),
      forwarded(method="OPTIONS", target="*")),
     ("9113 8.3.1", "* of GET", get(1, path="*"), malformed()),

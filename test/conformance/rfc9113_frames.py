@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DATA, HEADERS, CONTINUATION, PUSH_PROMISE and header blocks: RFC 9113 sections 6.1, 6.2, 6.6, 6.10
-and RFC 7541."""
+"""DATA, HEADERS, CONTINUATION, PUSH_PROMISE and header blocks: RFC 9113 sections 6.1, 6.2, 6.6 and
+6.10, and RFC 7541."""
 
 import hpack.huffman
 import hpack.huffman_constants
@@ -10,7 +10,8 @@ from harness.h2 import (COMPRESSION_ERROR, FRAME_SIZE_ERROR, PROTOCOL_ERROR, con
                         frame, get, headers, indexed, literal, ping, post, priority, rst_stream,
                         settings, table_size, window_update)
 
-from .h2_rows import (COARSE, H2Table, connection_error, count, either, error, forwarded, got, malformed)
+from .h2_rows import (COARSE, H2Table, connection_error, count, either, error, forwarded, got,
+                      malformed)
 
 PROTOCOL = connection_error(PROTOCOL_ERROR)
 COMPRESSION = connection_error(COMPRESSION_ERROR)

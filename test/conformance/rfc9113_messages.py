@@ -80,11 +80,12 @@ TRAILERS = [
      sized("5", data(1, b"hello"), trailers(("x-sum", "42"))),
      either(forwarded(body=b"hello", framing="length"),
             forwarded(body=b"hello", trailers=[("x-sum", "42")]))),
-    ("9113 8.1", "without END_STREAM", post(1) + data(1, b"hello") + trailers(("x", "1"), end=False),
+    ("9113 8.1", "without END_STREAM",
+     post(1) + data(1, b"hello") + trailers(("x", "1"), end=False),
      error(PROTOCOL_ERROR), count(0)),
     ("9113 8.1", "DATA behind them",
-     post(1) + data(1, b"x") + trailers(("x", "1")) + data(1, b"x", True), played(scripts.until_gone),
-     error(STREAM_CLOSED, PROTOCOL_ERROR)),
+     post(1) + data(1, b"x") + trailers(("x", "1")) + data(1, b"x", True),
+     played(scripts.until_gone), error(STREAM_CLOSED, PROTOCOL_ERROR)),
     ("9113 8.1", "twice", post(1) + trailers(("x", "1")) + trailers(("x", "1")),
      played(scripts.until_gone), error(STREAM_CLOSED, PROTOCOL_ERROR)),
     ("9113 8.1", "empty", post(1) + data(1, b"hello") + trailers(), got(),
@@ -123,7 +124,8 @@ def marked(seen):
     fields = seen.forwarded[0].fields
     claim(fields.get("via") in ("2 weir", "2.0 weir"), "Via", fields)
     claim((fields.get("x-forwarded-for"), fields.get("x-forwarded-proto"),
-           fields.get("x-forwarded-host")) == ("127.0.0.1", "http", "weir.test"), "forwarded", fields)
+           fields.get("x-forwarded-host")) == ("127.0.0.1", "http", "weir.test"),
+          "X-Forwarded", fields)
     claim(fields.get("x-request-id"), "X-Request-Id", fields)
 
 

@@ -95,8 +95,8 @@ class Curl(Case):
         self.assertNotIn("http2-settings", origin.request("/").fields)
 
     def test_a_body_that_is_too_large(self):
-        """One that is sent at once: curl 7.88 forgets an answer behind which RST_STREAM with NO_ERROR
-        comes, as it may (RFC 9113 section 8.1), and as it does from nginx and nghttpx."""
+        """One that is sent at once: curl 7.88 forgets an answer behind which RST_STREAM with
+        NO_ERROR comes, as it may (RFC 9113 section 8.1), and as it does from nginx and nghttpx."""
         _, weir = self.proxied(limits={"body_size": "1KiB"})
         shown = self.curl(weir, "-i", "-d", "x" * 2000).decode()
         self.assertTrue(shown.startswith("HTTP/2 413 "), shown)
@@ -128,8 +128,8 @@ class Bulk(Case):
 
     def sum_of(self, *arguments):
         target = self.directory / "got"
-        done = run(tool("curl"), "-sS", "--max-time", "100", "--http2-prior-knowledge", "-o", target,
-                   *arguments, within=110)
+        done = run(tool("curl"), "-sS", "--max-time", "100", "--http2-prior-knowledge", "-o",
+                   target, *arguments, within=110)
         self.assertEqual(done.returncode, 0, done.stderr.decode())
         return target
 
@@ -211,8 +211,8 @@ class H2load(Case):
         return self.weir(self.backend.address, **settings)
 
     def crowd(self, weir, clients, streams, requests, path="/small", *arguments, within=100):
-        done = run(tool("h2load"), "-n", requests, "-c", clients, "-m", streams, "-t", 1, *arguments,
-                   weir.url(path), within=within)
+        done = run(tool("h2load"), "-n", requests, "-c", clients, "-m", streams, "-t", 1,
+                   *arguments, weir.url(path), within=within)
         text = done.stdout.decode()
         self.assertEqual(done.returncode, 0, text + done.stderr.decode())
         self.assertRegex(text, SUCCEEDED.format(requests), text)

@@ -129,8 +129,8 @@ class Node(NodeCase):
           const {interim, head, body} = await ask('/hints');
           say([interim, head[':status'], body.toString()]);
         """, weir.url())
-        self.assertEqual(got, [[[[103, "</style.css>; rel=preload; as=style, </x.js>; rel=preload"]],
-                                200, "hinted\n"]])
+        self.assertEqual(got, [[
+            [[103, "</style.css>; rel=preload; as=style, </x.js>; rel=preload"]], 200, "hinted\n"]])
 
     def test_trailers_both_ways(self):
         backend = self.kept(applications.node(self.directory))
@@ -189,8 +189,8 @@ class Node(NodeCase):
           const answer = await new Promise((done) => session.ping(Buffer.from('12345678'),
                                            (error, _, payload) => done(payload.toString())));
           say(answer);
-          await new Promise((done) => session.settings({initialWindowSize: 1000, maxFrameSize: 20000},
-                                                       done));
+          await new Promise((done) => session.settings(
+              {initialWindowSize: 1000, maxFrameSize: 20000}, done));
           say((await ask('/')).body.toString());
         """, weir.url())
         self.assertEqual(got, [[True, True], "12345678", "hello from origin\n"])

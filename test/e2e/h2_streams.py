@@ -274,8 +274,8 @@ class WebSockets(StreamCase):
     def open(self, client, number, path="/chat", *fields):
         stream = client.expect(number, "CONNECT")
         client.send(h2.headers(number, h2.block(
-            (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", path),
-            (":authority", "weir.test"), ("sec-websocket-version", "13"),
+            (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"),
+            (":path", path), (":authority", "weir.test"), ("sec-websocket-version", "13"),
             ("origin", "http://weir.test"), *fields)))
         client.until(lambda: stream.head or stream.ended, "an answer")
         return stream
