@@ -11,6 +11,7 @@ FIELD = re.compile(rb"(%s+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\x
                    rb"[\x21-\x7e\x80-\xff])?)?)[ \t]*" % TCHAR)
 REQUEST_LINE = re.compile(rb"(%s+) ([\x21\x22\x24-\x7e]+) HTTP/1\.1" % TCHAR)
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
+VIA = re.compile(r"(^|, ?)(1\.[01]|2(\.0)?) weir$")
 CHUNK_LINE = re.compile(rb"[1-9a-fA-F][0-9a-fA-F]{0,15}")
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)?(:[0-9]*)?")
 DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct"
@@ -169,7 +170,7 @@ def _check_request(message):
           "target form to an origin server", message.target)
     _need(len(fields.all("host")) == 1, "not one Host", fields)
     _need(HOST.fullmatch(fields.get("host")), "Host", fields.get("host"))
-    _need(re.search(r"(^|, ?)1\.[01] weir$", ", ".join(fields.all("via"))), "Via", fields)
+    _need(VIA.search(", ".join(fields.all("via"))), "Via", fields)
     _need(fields.get("te") in (None, "trailers"), "TE", fields)
     _check_framing(message)
     _check_connection(message)
