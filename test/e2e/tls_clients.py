@@ -159,7 +159,7 @@ class Bulk(Https):
         _, weir = self.https(scripts.echo())
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         client = self.client(weir)
-        tls = trusting().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        tls = trusting().wrap_bio(incoming, outgoing, server_hostname="weir.test")
         while True:
             try:
                 tls.do_handshake()
