@@ -64,6 +64,7 @@ struct Defaults {
       case Section::none:
       case Section::tcp:
       case Section::certificate:
+      case Section::passthrough:
       case Section::match:
       case Section::redirect:
       case Section::rewrite:

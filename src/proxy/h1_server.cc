@@ -14,12 +14,12 @@ constexpr std::uint64_t kDrainBytesMax = 64_KiB;
 // At the start of a drain an idle client may be about to send: it is still answered for so long.
 constexpr Millis kDrainIdle{1000};
 // A new connection is not taken for an idle one for so long.
-constexpr std::uint16_t kFreshSixteenths = 16;
-
-std::uint16_t sixteenths(Instant instant) {
-  return static_cast<std::uint16_t>(instant.time_since_epoch().count() / 62'500);
-}
+constexpr std::uint32_t kFreshMillis = 1000;
 constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
+
+std::uint32_t millis_of(Instant instant) {
+  return static_cast<std::uint32_t>(instant.time_since_epoch() / Millis(1));
+}
 
 /// RFC 9113 section 3.3: a client that knows it speaks HTTP/2 here begins with its preface, of
 /// which a part may have come.
@@ -40,8 +40,7 @@ H1Server::H1Server(Context& context, Accepted accepted, Handler* handler)
       input_(wire_.stream()),
       handler_(handler),
       peer_(accepted.peer),
-      accepted_(sixteenths(context.loop.now())),
-      https_port_(accepted.https_port) {
+      accepted_(millis_of(context.loop.now())) {
   input_.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
 }
@@ -115,7 +114,7 @@ Task<> H1Server::serve() {
 // The preface stays in front of what the other one reads.
 void H1Server::become_http2() {
   request_.reset();
-  Accepted accepted = wire_.release(peer_, input_.take_unread(), https_port_);
+  Accepted accepted = wire_.release(peer_, input_.take_unread());
   auto* server = new H2Server(context_, std::move(accepted), handler_);
   ListNode<Connection>::replace_by(*server);
   if (draining_) server->drain();
@@ -125,7 +124,6 @@ void H1Server::become_http2() {
 
 void H1Server::begin_request() {
   request_.reset(new H1Request(wire_, input_, context_, peer_));
-  request_->client.https_port = https_port_;
 }
 
 // Reads a request's head, of which something has arrived, or the end of the connection.
@@ -299,8 +297,8 @@ void H1Server::abort(Error why) {
 // One that was just made is about to ask; one that is turned away has no place that its end would
 // free for somebody else.
 bool H1Server::idle() const {
-  const auto age = static_cast<std::uint16_t>(sixteenths(context_.loop.now()) - accepted_);
-  const bool fresh = requests_ == 0 && age < kFreshSixteenths;
+  const std::uint32_t age = millis_of(context_.loop.now()) - accepted_;
+  const bool fresh = requests_ == 0 && age < kFreshMillis;
   return request_ == nullptr && !aborted_ && !fresh && turned_away_ == Cause::none;
 }
 
@@ -328,8 +326,11 @@ H1Request::H1Request(Wire& wire, Input& input, Context& context, const io::Peer&
       context_(context) {
   client.peer = peer;
   client.peer_text = peer.text_in(peer_text_);
+  client.stream = &wire.stream();
+  client.destination = wire.destination();
   client.tls = wire.tls();
   if (client.tls != nullptr) client.scheme = "https";
+  client.https_port = wire.https_port();
 }
 
 void H1Request::cancel(Error why) {

@@ -124,11 +124,10 @@ class H1Server final : public Connection, private Input::Watcher {
   Input input_;
   Handler* handler_;
   std::unique_ptr<H1Request> request_;
-  // Together 32 bytes: with them the object is exactly of a class of the pool.
+  // What follows is packed: this and what waits in it is all that an idle connection costs.
   io::Peer peer_;
   std::uint32_t requests_ = 0;
-  std::uint16_t accepted_;  // when: sixteenths of a second of the loop's clock
-  std::uint16_t https_port_;
+  std::uint32_t accepted_;  // milliseconds of the loop's clock
   Cause turned_away_ = Cause::none;
   bool draining_ : 1 = false;
   bool aborted_ : 1 = false;  // it ends in its own time, and is not there to be closed once more

@@ -24,8 +24,7 @@ H2Server::H2Server(Context& context, Accepted accepted, Handler* handler)
       Timer([](Timer& timer) { static_cast<H2Server&>(timer).on_timer(); }),
       context_(context),
       handler_(handler),
-      peer_(accepted.peer),  // was copied, not moved
-      https_port_(accepted.https_port) {
+      peer_(accepted.peer) {
   context_.metrics.connections_active.add();
 }
 

@@ -125,7 +125,6 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
   Handler* handler_;
   io::Peer peer_;
   io::Peer::TextSpace peer_text_{};
-  std::uint16_t https_port_;
   List<H2Stream> requests_;
   std::size_t running_ = 0;        // of their exchanges
   std::size_t accepted_ = 0;       // requests so far

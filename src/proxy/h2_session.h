@@ -68,8 +68,8 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   void reset(std::int32_t stream, std::uint32_t code);
 
  protected:
-  /// Takes over a connection.
-  H2Session(Context& context, Accepted accepted, Side side, const H2Causes& causes);
+  /// Takes over a connection: the socket and the bytes; what else is known of it is left.
+  H2Session(Context& context, Accepted&& accepted, Side side, const H2Causes& causes);
   ~H2Session();
 
   /// Begins with what was received before, if anything was.
@@ -78,6 +78,9 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   [[nodiscard]] const io::Stream& stream() const { return wire_.stream(); }
   /// nullptr: a plain connection.
   [[nodiscard]] const tls::Stream* tls() const { return wire_.tls(); }
+  [[nodiscard]] std::uint16_t https_port() const { return wire_.https_port(); }
+  /// nullptr: nobody has told.
+  [[nodiscard]] const io::Peer* destination() const { return wire_.destination(); }
   /// No frame is sent or received any more: streams are as good as closed.
   [[nodiscard]] bool ended() const { return lost_ || frames_end_; }
   [[nodiscard]] bool lost() const { return lost_; }

@@ -21,6 +21,10 @@ struct ClientFacts {
   std::string_view scheme = "http";
   const tls::Stream* tls = nullptr;  ///< nullptr: a plain connection
   std::uint16_t https_port = 0;      ///< requests are redirected there; 0: they are not
+  const io::Stream* stream = nullptr;     ///< it; outlives the exchange
+  const io::Peer* destination = nullptr;  ///< where it went, if a PROXY header has said so
+
+  [[nodiscard]] Ends ends() const { return ends_of(*stream, peer, destination); }
 };
 
 struct RequestSteps {

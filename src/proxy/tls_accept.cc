@@ -26,9 +26,13 @@ TlsAccept::TlsAccept(Context& context, Accepted accepted, TlsService service)
     : context_(context),
       tcp_(context.loop, accepted.socket),
       service_(std::move(service)),
+      destination_(std::move(accepted.destination)),
       peer_(accepted.peer),
       accepted_(context.loop.now()) {
-  if (service_.context != nullptr) tls_.reset(new tls::Stream(service_.context, tcp_));
+  if (service_.context != nullptr) {
+    tls_.reset(new tls::Stream(service_.context, tcp_));
+    tls_->put_received(std::move(accepted.unread.chunk), accepted.unread.bytes.size());
+  }
   context_.metrics.connections_active.add();
 }
 
@@ -103,7 +107,10 @@ void TlsAccept::become_next() {
 
 Connection* TlsAccept::next() {
   const bool http2 = tls_->facts().alpn == "h2";
-  Accepted accepted{tcp_.release(), peer_, {}, std::move(tls_), 0};
+  Accepted accepted{tcp_.release(), peer_};
+  accepted.destination = std::move(destination_);
+  accepted.name = tls_->facts().server_name;
+  accepted.tls = std::move(tls_);
   if (service_.tcp != nullptr) {
     return new TcpSession(context_, std::move(accepted), std::move(service_.tcp));
   }

@@ -28,7 +28,7 @@ struct TlsService {
 
 class TlsAccept final : public Connection {
  public:
-  /// Takes over an accepted socket.
+  /// Takes over an accepted socket, and what was read of it before.
   TlsAccept(Context& context, Accepted accepted, TlsService service);
   ~TlsAccept() override;
 
@@ -50,6 +50,7 @@ class TlsAccept final : public Connection {
   io::TcpStream tcp_;
   std::unique_ptr<tls::Stream> tls_;  // nullptr: there is no certificate; ends before tcp_
   TlsService service_;
+  std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
   io::Peer peer_;
   Instant accepted_;
   bool draining_ = false;

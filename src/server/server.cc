@@ -26,8 +26,8 @@ constexpr Millis kCertificateLook{3'000};
 constexpr std::uint64_t kDescriptorsKept = 128;  // for listeners, logs, pipes, configuration
 
 std::string_view kind_of(const config::Listen& listen) {
-  if (listen.tls) return listen.tcp_upstream.empty() ? " (https)" : " (tls, tcp)";
-  return listen.tcp_upstream.empty() ? "" : " (tcp)";
+  if (listen.tls) return listen.serves_http() ? " (https)" : " (tls, tcp)";
+  return listen.serves_http() ? "" : " (tcp)";
 }
 
 std::string errno_text(int error) { return std::strerror(error); }
@@ -197,7 +197,7 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
   for (std::size_t i = 0; i < listeners.all.size(); ++i) {
     const config::Listen& settings = listeners.all[i].settings;
     Service& service = plan->services[listeners.all[i].id];
-    service.kind = settings.tcp_upstream.empty() ? Service::Kind::http : Service::Kind::tcp;
+    service.kind = settings.serves_http() ? Service::Kind::http : Service::Kind::tcp;
     service.listen_index = i;
     service.tls = settings.tls.has_value();
     service.tls_context = tls[i];

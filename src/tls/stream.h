@@ -36,6 +36,10 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   Stream& operator=(const Stream&) = delete;
   ~Stream() override;
 
+  /// What was received of the connection by somebody else: the last `count` bytes of the chunk.
+  /// Before the handshake.
+  void put_received(io::Chunk chunk, std::size_t count);
+
   struct HandshakeOp : io::Op {
     Result<void> result;
   };
@@ -87,6 +91,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   [[nodiscard]] Micros send_stall() const override {
     return below_ == nullptr ? Micros(0) : below_->send_stall();
   }
+  [[nodiscard]] io::Peer local_end() const override { return below_->local_end(); }
   io::Socket* plain_socket() override { return nullptr; }
 
  private:

@@ -6,10 +6,18 @@
 
 namespace weir::tls {
 
+void Stream::put_received(io::Chunk chunk, std::size_t count) {
+  WEIR_ASSERT(facts_ == nullptr && shaking_ == nullptr && count <= chunk.size());
+  if (count == 0) return;
+  in_ = std::move(chunk);
+  in_at_ = static_cast<std::uint32_t>(in_.size() - count);
+}
+
 void Stream::start_handshake(HandshakeOp& op, Millis limit) {
   WEIR_ASSERT(shaking_ == nullptr && facts_ == nullptr);
   shaking_ = &op;
   loop_->timers().arm(*this, loop_->now() + limit);
+  if (!in_.empty()) return queue_step();
   receive_handshake();
 }
 
@@ -29,14 +37,14 @@ void Stream::queue_step() {
 
 // What is no TLS at all: OpenSSL would call much of it a wrong version.
 Result<void> Stream::first_bytes() const {
-  const char first = in_.bytes().front();
+  const char first = in_.bytes()[in_at_];
   if (first == static_cast<char>(Content::handshake)) return {};
   const bool letter = first >= 'A' && first <= 'Z';
   return fail(letter ? Cause::tls_plain_http : Cause::tls_handshake_failed, "not TLS");
 }
 
 void Stream::run_step() {
-  take_received();
+  if (in_.empty()) take_received();
   if (read_error_.where != nullptr) {
     const bool left = read_error_.code == Code::closed || read_error_.code == Code::reset;
     return finish_handshake(fail(left ? read_error_.as(Cause::tls_client_left) : read_error_));
@@ -45,11 +53,11 @@ void Stream::run_step() {
     if (const Result<void> known = first_bytes(); !known) return finish_handshake(known);
     handshake_.reset(new ServerHandshake(context_));
   }
-  handshake_bytes_ += static_cast<std::uint32_t>(in_.size());
+  handshake_bytes_ += static_cast<std::uint32_t>(in_.size()) - in_at_;
   if (handshake_bytes_ > kTlsHandshakeBytesMax) {
     return finish_handshake(fail(Cause::tls_handshake_failed, "too long"));
   }
-  Bytes input = in_.bytes();
+  Bytes input = in_.bytes().substr(in_at_);
   const auto step = handshake_->step(input, own_, loop_->wall_time());
   in_at_ = static_cast<std::uint32_t>(in_.size() - input.size());
   if (input.empty()) {
