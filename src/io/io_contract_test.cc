@@ -124,6 +124,53 @@ TEST_P(IoContract, ASendWaitsForASlowReaderAndLosesNothing) {
   EXPECT_TRUE(received.bytes == body);
 }
 
+TEST_P(IoContract, WhatLeavesAtOnceArrivesInOrder) {
+  World::Pair pair = world.small_pair();
+  const std::string body = pattern(4_MiB);
+  std::size_t sent = 0;
+  Outcome received;
+  world.scope.spawn(recv_all, pair.server.get(), kWindowHead, body.size(), Millis(0), &received);
+  bool was_full = false;
+  ASSERT_TRUE(world.run([&] {
+    const std::size_t count = pair.client->try_send(Bytes(body).substr(sent), SendOp::More::no);
+    was_full = was_full || count == 0;
+    sent += count;
+    return sent == body.size() && received.done;
+  }));
+  EXPECT_TRUE(was_full);
+  EXPECT_TRUE(received.bytes == body);
+}
+
+TEST_P(IoContract, ToAPeerThatIsGoneNothingLeavesAtOnce) {
+  World::Pair pair = world.pair();
+  pair.server->close(Stream::Close::reset);
+  ASSERT_TRUE(world.run([&] { return pair.client->try_send("x", SendOp::More::no) == 0; }));
+  pair.client->cancel(kWhy);
+  EXPECT_EQ(pair.client->try_send("x", SendOp::More::end), 0u);
+}
+
+struct Heavy : Runnable {
+  explicit Heavy(std::vector<int>& to, int n) : order(to), number(n) {
+    run = [](Runnable& self) {
+      static_cast<Heavy&>(self).order.push_back(static_cast<Heavy&>(self).number);
+    };
+  }
+  std::vector<int>& order;
+  int number;
+};
+
+TEST_P(IoContract, OneLongComputationInATurn) {
+  std::vector<int> order;
+  Heavy first(order, 1), second(order, 2), other(order, 3);
+  world.loop.heavy.push(first);
+  world.loop.heavy.push(second);
+  world.loop.queue.push(other);
+  world.loop.turn(world.loop.now());
+  EXPECT_EQ(order, (std::vector<int>{3, 1}));
+  world.loop.turn(world.loop.now() + kLong);  // does not wait: there is one left
+  EXPECT_EQ(order, (std::vector<int>{3, 1, 2}));
+}
+
 class IoWindow : public ::testing::TestWithParam<std::tuple<Kind, std::size_t>> {};
 INSTANTIATE_TEST_SUITE_P(Windows, IoWindow,
                          ::testing::Combine(::testing::ValuesIn(kinds()),

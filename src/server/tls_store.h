@@ -47,7 +47,7 @@ class TlsStore {
   std::shared_ptr<const tls::Certificate> self_signed_;
   std::map<Key, std::shared_ptr<const tls::Certificate>> certificates_;  // as they were good last
   std::map<Key, std::shared_ptr<const tls::Certificate>> used_;          // by load()
-  std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts_;  // by address, likewise
+  std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts_;  // by address
   std::map<std::string, std::string> seen_;  // file: what it looked like
 };
 

@@ -75,7 +75,7 @@ TEST_F(CertificateTest, WhatIsWrongIsSaid) {
   const std::string nothing = write("nothing", "nothing\n");
   const std::string wrong = write("b.key", key_pem(*other));
   std::string damaged = pem(*made);
-  damaged[100] = damaged[100] == 'A' ? 'B' : 'A';
+  damaged.erase(100, 7);
   const auto starts = [](const std::string& said, const std::string& with) {
     return said.substr(0, with.size()) == with ? "" : said;
   };

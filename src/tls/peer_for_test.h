@@ -86,6 +86,11 @@ class Peer {
     if (context.session != nullptr) SSL_set_session(ssl.get(), context.session);
   }
 
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+  // Without a proper end OpenSSL would not resume the session.
+  ~Peer() { SSL_set_shutdown(ssl.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); }
+
   /// Bytes of the server, and those for it.
   void feed(Bytes bytes) { BIO_write(in_, bytes.data(), static_cast<int>(bytes.size())); }
   std::string output() {

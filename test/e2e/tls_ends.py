@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How TLS connections end: with close_notify, without, in the middle of bodies, in the handshake."""
+"""How TLS connections end: with close_notify, without it, in bodies, in the handshake."""
 
 import ssl
 
@@ -104,7 +104,7 @@ class Uploads(Ending):
         client.cut()
         entry = weir.logged_one("/t")
         self.assertNotEqual(entry["cause"], "", entry)
-        self.assertEqual(origin.ended(origin.connections[0]), "reset")
+        origin.await_gate("tunnel closed")
 
 
 class Quiet(Ending):
@@ -173,7 +173,7 @@ class Handshakes(Ending):
 
     @bound(60)
     def test_many_at_once(self):
-        _, weir = self.https()
+        _, weir = self.https(timeouts={"client_head": "1m"})
         context = trusting()
         clients = [TlsClient(weir.port, context) for _ in range(300)]
         for client in clients:

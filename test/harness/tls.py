@@ -39,7 +39,8 @@ class Authority:
         extensions = base + ".ext"
         alternatives = ",".join(f"DNS:{name}" for name in names)
         with open(extensions, "w", encoding="ascii") as out:
-            out.write(f"subjectAltName={alternatives}\n" if names else "basicConstraints=CA:FALSE\n")
+            out.write(f"subjectAltName={alternatives}\n" if names
+                      else "basicConstraints=CA:FALSE\n")
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.key,
                       "-CAcreateserial", "-out", cert, "-days", days, "-extfile", extensions)
         return cert, key

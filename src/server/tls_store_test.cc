@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/tls_store.h"
+
+#include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+namespace weir::server {
+namespace {
+
+constexpr WallTime kNow{1'800'000'000LL * 1'000'000};
+
+class TlsStoreTest : public ::testing::Test {
+ protected:
+  TlsStoreTest()
+      : folder_(std::filesystem::temp_directory_path() /
+                ("weir_store_" + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(folder_);
+    config::Listen& listen = config_.listens.emplace_back();
+    listen.address.port = 443;
+    listen.tls.emplace().certificates = {{path("a.pem"), ""}, {path("b.pem"), ""}};
+    write("a.pem", "a.test");
+    write("b.pem", "b.test");
+  }
+  ~TlsStoreTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  void write(const std::string& name, const char* host) {
+    const auto made = tls::Certificate::self_signed(host, kNow);
+    const std::string fresh = path(name) + ".new";
+    FILE* file = std::fopen(fresh.c_str(), "w");
+    PEM_write_X509(file, made->leaf());
+    PEM_write_PrivateKey(file, made->key(), nullptr, nullptr, 0, nullptr, nullptr);
+    std::fclose(file);
+    std::filesystem::rename(fresh, path(name));
+  }
+  void spoil(const std::string& name) { std::ofstream(path(name)) << "nothing\n"; }
+  TlsContexts load() {
+    problems_.clear();
+    return store_.load(config_, kNow, problems_);
+  }
+  std::size_t errors() const {
+    return static_cast<std::size_t>(
+        std::ranges::count(problems_, tls::Problem::Kind::error, &tls::Problem::kind));
+  }
+
+  std::filesystem::path folder_;
+  config::Config config_;
+  TlsStore store_{kNow};
+  std::vector<tls::Problem> problems_;
+};
+
+TEST_F(TlsStoreTest, OneForEachListener) {
+  config_.listens.emplace_back();
+  config_.listens.emplace_back().tls.emplace().self_signed = true;
+  const TlsContexts contexts = load();
+  ASSERT_EQ(contexts.size(), 3u);
+  EXPECT_TRUE(problems_.empty());
+  EXPECT_EQ(contexts[0]->settings().certificates.size(), 2u);
+  EXPECT_EQ(contexts[1], nullptr);
+  EXPECT_EQ(contexts[2]->settings().certificates.front()->file(), "self-signed");
+  EXPECT_EQ(store_.certificates().size(), 3u);
+}
+
+TEST_F(TlsStoreTest, ABadOneBreaksOnlyItself) {
+  spoil("a.pem");
+  const TlsContexts contexts = load();
+  EXPECT_EQ(errors(), 1u);
+  ASSERT_NE(contexts[0], nullptr);
+  ASSERT_EQ(contexts[0]->settings().certificates.size(), 1u);
+  EXPECT_TRUE(contexts[0]->settings().certificates.front()->covers("b.test"));
+  spoil("b.pem");
+  TlsStore fresh(kNow);
+  problems_.clear();
+  EXPECT_EQ(fresh.load(config_, kNow, problems_)[0], nullptr);
+  EXPECT_GE(errors(), 3u);
+}
+
+TEST_F(TlsStoreTest, WhatWasReadBeforeStays) {
+  const auto before = load()[0]->settings().certificates;
+  spoil("a.pem");
+  const TlsContexts contexts = load();
+  ASSERT_EQ(contexts[0]->settings().certificates.size(), 2u);
+  EXPECT_EQ(contexts[0]->settings().certificates[0], before[0]);
+  EXPECT_NE(contexts[0]->settings().certificates[1], before[1]) << "was read again";
+}
+
+TEST_F(TlsStoreTest, ChangesAreSeen) {
+  load();
+  EXPECT_FALSE(store_.changed());
+  write("a.pem", "a.test");
+  EXPECT_TRUE(store_.changed());
+  load();
+  EXPECT_FALSE(store_.changed());
+  std::ofstream(path("b.pem.ocsp")) << "new";
+  EXPECT_TRUE(store_.changed());
+  load();
+  std::filesystem::remove(path("b.pem"));
+  EXPECT_TRUE(store_.changed());
+}
+
+TEST_F(TlsStoreTest, TheSelfSignedOneIsKept) {
+  config_.listens.front().tls.emplace().self_signed = true;
+  const auto first = load()[0]->settings().certificates.front();
+  EXPECT_EQ(load()[0]->settings().certificates.front(), first);
+}
+
+}  // namespace
+}  // namespace weir::server
