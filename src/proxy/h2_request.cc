@@ -134,7 +134,7 @@ void H2Request::client_ended() {
 Task<Result<void>> H2Request::inform(const http::ResponseHead& response) {
   WEIR_ASSERT(!started_);
   if (!closed_ && !server_.crowded()) {
-    http::H2Fields fields;
+    http::H2Fields& fields = context_.h2_fields;
     fields.response(response, {}, {});
     server_.submit_interim(*this, fields);
   }
@@ -145,7 +145,7 @@ void H2Request::send_head(const http::ResponseHead& response, std::span<const ht
                           const http::Framing& framing, H2Session::Body body) {
   WEIR_ASSERT(!started_);
   started_ = true;
-  http::H2Fields fields;
+  http::H2Fields& fields = context_.h2_fields;
   fields.response(response, edits, framing);
   if (!closed_) server_.submit_response(*this, fields, body);
 }
