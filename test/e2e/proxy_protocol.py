@@ -491,11 +491,11 @@ class OfOthers(Case):
                 said = client.response().body.decode().split()
                 self.assertEqual(int(said[1]), client.sock.getsockname()[1])
         # A client of HTTP/2 may have several requests under way: all of them are its own.
-        done = self.curl("-Z", "--http2-prior-knowledge", "-w", " %{local_port}\\n",
-                         weir.url("/who?[1-20]"))
-        lines = [line.split() for line in done.splitlines()]
-        self.assertEqual([line[1] for line in lines], [line[-1] for line in lines])
-        self.assertEqual(len(lines), 20)
+        done = run(tool("nghttp"), *(weir.url(f"/who?{n}") for n in range(20)))
+        ports = re.findall(rf"127\.0\.0\.1 (\d+) 127\.0\.0\.1 {weir.port} ", done.stdout.decode())
+        self.assertEqual(len(ports), 20, done)
+        self.assertEqual(len(set(ports)), 1)
+        self.assertNotIn(int(ports[0]), [client.sock.getsockname()[1] for client in clients])
         self.assertGreaterEqual(weir.status()["upstreams"][0]["reuses"], 6)
 
     def test_curl_speaks_http2_behind_its_header(self):
