@@ -478,6 +478,34 @@ class OfOthers(Case):
                 said = client.get("/who").body.decode().split()
                 self.assertEqual(int(said[1]), client.sock.getsockname()[1])
 
+    def test_nginx_keeps_clients_apart_on_http2(self):
+        """There a connection is shared by exchanges at the same time, but of one client."""
+        nginx = self.kept(Nginx(self.directory, self.WHO, options=" http2 proxy_protocol"))
+        weir = self.weir(nginx.address, workers=1,
+                         upstream={"app": {"protocol": "http2", "proxy_protocol": "v1"}})
+        clients = [self.client(weir) for _ in range(3)]
+        for _ in range(3):
+            for client in clients:
+                client.send(request("/who"))
+            for client in clients:
+                said = client.response().body.decode().split()
+                self.assertEqual(int(said[1]), client.sock.getsockname()[1])
+        # A client of HTTP/2 may have several requests under way: all of them are its own.
+        done = run(tool("nghttp"), *(weir.url(f"/who?{n}") for n in range(20)))
+        ports = re.findall(rf"127\.0\.0\.1 (\d+) 127\.0\.0\.1 {weir.port} ", done.stdout.decode())
+        self.assertEqual(len(ports), 20, done)
+        self.assertEqual(len(set(ports)), 1)
+        self.assertNotIn(int(ports[0]), [client.sock.getsockname()[1] for client in clients])
+        self.assertGreaterEqual(weir.status()["upstreams"][0]["reuses"], 6)
+
+    def test_curl_speaks_http2_behind_its_header(self):
+        origin = self.origin()
+        weir = self.weir(origin, listen=[{"address": "127.0.0.1:0", "proxy_protocol": LOCAL}])
+        self.curl("--haproxy-protocol", "--http2-prior-knowledge", "--interface", "127.0.0.9",
+                  weir.url("/who"))
+        self.assertEqual(origin.request("/who").fields.all("x-forwarded-for"), ["127.0.0.9"])
+        self.assertEqual(weir.logged_one("/who")["protocol"], "HTTP/2")
+
     def test_haproxy_then_weir_then_nginx(self):
         nginx = self.kept(Nginx(self.directory, self.WHO, options=" proxy_protocol"))
         weir = self.weir(nginx.address, upstream={"app": {"proxy_protocol": "v2"}},
