@@ -57,7 +57,7 @@ def weir_settings(scenario, io, fronts, origin, certified):
     to_tls = scenario.back in ("tls", "h2")
     text += WEIR_UPSTREAM.format(origin=origin, scheme="https://" if to_tls else "")
     if scenario.back in ("h2", "h2c"):
-        text += f'protocol = "{scenario.back}"\n'
+        text += 'protocol = "http2"\n'
     if to_tls:
         text += WEIR_TO_TLS.format(cert=certified.cert, host=certificate.HOST)
     for path in paths_of(scenario):

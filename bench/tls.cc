@@ -88,7 +88,12 @@ SslPointer Tls::connection(int fd, SessionPointer& session) const {
   SSL_set_connect_state(made.get());
   SSL_set_tlsext_host_name(made.get(), kName);
   SSL_set_app_data(made.get(), &session);
-  if (session != nullptr) SSL_set_session(made.get(), session.get());
+  if (session != nullptr) {
+    // A copy, as OpenSSL takes what was used for spent, and h2o gives no new ticket for one that is
+    // taken.
+    const SessionPointer copy(SSL_SESSION_dup(session.get()));
+    SSL_set_session(made.get(), copy.get());
+  }
   return made;
 }
 
