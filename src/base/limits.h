@@ -64,6 +64,29 @@ inline constexpr int kEventsPerWait = 64;
 inline constexpr unsigned kRingEntries = 512;
 inline constexpr unsigned kRingBuffers = 64;
 
+// HTTP/2, per connection. What clients have sent and nobody has read yet is at most kH2Window for
+// each stream and kH2ConnectionWindow together; what is to be sent is gathered in one chunk of
+// kH2OutputMax, and stands otherwise in the exchanges' own buffers. Heads are bounded by
+// limits.head_size for each of kH2Streams. So a connection holds at most
+//     kH2ConnectionWindow 1 MiB + kH2OutputMax 64 KiB + one receive of kH2ReceiveMax 64 KiB
+//     + 128 heads,
+// all but the heads from the budget; and an exchange for each stream, as on HTTP/1.
+inline constexpr std::uint32_t kH2Streams = 128;  ///< open at once
+inline constexpr std::uint32_t kH2Window = 64_KiB;
+inline constexpr std::uint32_t kH2ConnectionWindow = 1_MiB;
+inline constexpr std::size_t kH2OutputMin = 16_KiB;  ///< grows while it is filled
+inline constexpr std::size_t kH2OutputMax = 64_KiB;
+inline constexpr std::size_t kH2ReceiveMax = 64_KiB;
+inline constexpr std::size_t kH2RepliesMax = 100;  ///< acknowledgements that wait to be sent
+inline constexpr std::size_t kH2SettingsMax = 32;  ///< entries of one SETTINGS frame
+/// Frames that do nothing for a request: so many at once, and so many in a second. Beyond that the
+/// connection ends with ENHANCE_YOUR_CALM.
+inline constexpr std::int64_t kH2IdleFramesMax = 1'000;
+inline constexpr std::int64_t kH2IdleFramesPerSecond = 33;
+/// A head that is not kept is still decoded, because its compression has a state: up to so many
+/// times its limit, then the connection ends.
+inline constexpr std::size_t kH2HeadExcessMax = 8;
+
 // After an error response: what is still read of the request, so that the client sees the response
 // and not a reset. RFC 9112 section 9.6.
 inline constexpr std::size_t kLingerBytesMax = 256_MiB;

@@ -25,6 +25,14 @@ class ListNode {
     next_->prev_ = prev_;
     next_ = prev_ = nullptr;
   }
+  /// Puts `other` in this node's place.
+  void replace_by(ListNode& other) {
+    WEIR_ASSERT(linked() && !other.linked());
+    other.next_ = next_;
+    other.prev_ = prev_;
+    prev_->next_ = next_->prev_ = &other;
+    next_ = prev_ = nullptr;
+  }
 
  private:
   template <class T, class U>

@@ -78,12 +78,17 @@ struct Server {
   bool backup = false;
 };
 
+/// What is spoken with an upstream's servers. HTTP/2 by prior knowledge: RFC 9113 section 3.3.
+enum class UpstreamProtocol : std::uint8_t { http1, http2 };
+
 enum class Balance : std::uint8_t { round_robin, least_connections };
 
 struct Upstream {
   std::string name;
   std::vector<Server> servers;
   Balance balance = Balance::round_robin;
+  UpstreamProtocol protocol = UpstreamProtocol::http1;
+  std::size_t streams_max = 32;  ///< requests at once on one HTTP/2 connection
   std::size_t idle_max = 64;  ///< idle connections kept per server and worker
   Millis idle_timeout{60'000};
   Millis lifetime{3'600'000};    ///< a connection is not used again after this; 0: no limit

@@ -6,7 +6,7 @@
 
 #include "base/assert.h"
 #include "http/chars.h"
-#include "http/h1_parse.h"
+#include "http/passed_fields.h"
 
 namespace weir::http {
 namespace {
@@ -75,98 +75,22 @@ void append_at_most(std::string& out, std::size_t size_max, Write&& write) {
   });
 }
 
-bool same_name(const HeadEdit& edit, std::string_view name, FieldId id) {
-  if (edit.id != id) return false;
-  return id != FieldId::other || iequals(edit.name, name);
-}
-
-/// The framing writes these; an edit of one would contradict it.
-bool belongs_to_framing(FieldId id) {
-  return hop_by_hop(id) || id == FieldId::content_length || id == FieldId::expect;
-}
-
-/// RFC 9112 section 3.2: there is one Host. Removing it is no edit, adding one replaces it.
-bool drops(const HeadEdit& edit) {
-  if (edit.id == FieldId::host) return edit.kind != HeadEdit::Kind::remove;
-  return edit.kind != HeadEdit::Kind::add;
-}
-
-bool drops(std::span<const HeadEdit> edits, std::string_view name, FieldId id) {
-  for (const HeadEdit& edit : edits) {
-    if (edit.id == id && drops(edit) && same_name(edit, name, id)) return true;
-  }
-  return false;
-}
-
-/// The ids of the fields that edits drop: most fields are none of them.
-FieldIds dropped(std::span<const HeadEdit> edits) {
-  FieldIds ids;
-  for (const HeadEdit& edit : edits) {
-    if (drops(edit)) ids.add(edit.id);
-  }
-  return ids;
-}
-
-/// RFC 3875 section 4.1.18: does a server take it for a field of ours?
-bool is_double(const Field& field, std::span<const HeadEdit> edits) {
-  if (field.id != FieldId::other || all_of_class(field.name, kPlainName)) return false;
-  if (double_of(field.name) != FieldId::other) return true;
-  for (const HeadEdit& edit : edits) {
-    if (drops(edit) && edit.id == FieldId::other && !iequals(edit.name, field.name) &&
-        same_variable(edit.name, field.name)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/// Does Connection name anything but its well-known options, which are dropped anyhow?
-bool names_other_fields(const FieldList& fields) {
-  if (!fields.has(FieldId::connection)) return false;
-  bool found = false;
-  for (const Field& field : fields) {
-    if (field.id != FieldId::connection) continue;
-    for_each_element(field.value, [&](std::string_view option) {
-      found = found || !(iequals(option, "keep-alive") || iequals(option, "close") ||
-                         iequals(option, "upgrade"));
-    });
-  }
-  return found;
-}
-
-/// Which of the received fields are passed on, and what is written beside them.
-struct Plan {
-  const FieldList& fields;
-  std::span<const HeadEdit> edits;
+/// What is written, and what is written beside the fields that are passed on.
+struct Plan : PassedFields {
+  Plan(const FieldList& of, std::span<const HeadEdit> by, const Framing& how, Doubles doubles)
+      : PassedFields(of, by, doubles,
+                     how.body.kind == BodyLength::Kind::chunked ? Trailer::pass : Trailer::drop),
+        framing(how) {}
   const Framing& framing;
-  std::string_view authority;               // requests: replaces the value of Host when not empty
-  bool te_trailers = false;                 // requests
-  bool expect_continue = false;             // requests
-  bool doubles = true;                      // do fields pass that look like another to a server?
-  bool lengths = true;                      // may Content-Length or Transfer-Encoding be written?
-  bool named = names_other_fields(fields);  // must fields be looked up in Connection?
-  FieldIds dropped_ids = dropped(edits);
-
-  [[nodiscard]] bool passes(const Field& field) const {
-    if (field.id == FieldId::trailer) return framing.body.kind == BodyLength::Kind::chunked;
-    if (hop_by_hop(field.id)) return false;
-    if (field.id == FieldId::content_length || field.id == FieldId::expect) return false;
-    if (dropped_ids.has(field.id) && drops(edits, field.name, field.id)) return false;
-    if (!doubles && is_double(field, edits)) return false;
-    // RFC 9110 section 7.6.1. Host is not for a client to hide.
-    return !named || field.id == FieldId::host || !connection_lists(fields, field.name);
-  }
+  std::string_view authority;    // requests: replaces the value of Host when not empty
+  bool te_trailers = false;      // requests
+  bool expect_continue = false;  // requests
+  bool lengths = true;           // may Content-Length or Transfer-Encoding be written?
 };
 
 void write_edits(Writer& to, std::span<const HeadEdit> edits) {
   for (std::size_t i = 0; i < edits.size(); ++i) {
-    const HeadEdit& edit = edits[i];
-    if (edit.kind == HeadEdit::Kind::remove || belongs_to_framing(edit.id)) continue;
-    const bool known = edit.id != FieldId::other;
-    if (!known && (edit.name.empty() || !all_of_class(edit.name, kToken))) continue;
-    // A later edit may take this one back.
-    if (drops(edits.subspan(i + 1), edit.name, edit.id)) continue;
-    to.foreign_field(edit.name, edit.value);
+    if (adds(edits, i)) to.foreign_field(edits[i].name, edits[i].value);
   }
 }
 
@@ -277,36 +201,16 @@ void check(const Framing& framing) {
   WEIR_ASSERT(framing.body.kind != BodyLength::Kind::until_close || !framing.keep_alive);
 }
 
-// RFC 9110 section 6.5.1: what frames, routes or authenticates a message, or says how its content
-// is to be read, has no business behind it.
-bool allowed_in_trailers(const Field& field, const TrailerRules& rules) {
-  if (field.id != FieldId::other || is_double(field, rules.edits)) return false;
-  for (const std::string_view name :
-       {"set-cookie", "www-authenticate", "cache-control", "content-encoding", "content-range",
-        "max-forwards", "pragma", "range", "if-match", "if-none-match", "if-modified-since",
-        "if-unmodified-since", "if-range", "age", "expires", "retry-after", "vary", "warning"}) {
-    if (same_variable(field.name, name)) return false;
-  }
-  if (drops(rules.edits, field.name, field.id)) return false;
-  bool named = false;
-  for_each_element(rules.connection,
-                   [&](std::string_view each) { named = named || iequals(each, field.name); });
-  return !named;
-}
-
 }  // namespace
 
 void encode_request(std::string& out, const RequestHead& head, std::string_view target,
                     std::span<const HeadEdit> edits, const Framing& framing) {
   check(framing);
   WEIR_ASSERT(framing.body.kind != BodyLength::Kind::until_close);
-  const Plan plan{.fields = head.fields,
-                  .edits = edits,
-                  .framing = framing,
-                  .authority = head.authority,
-                  .te_trailers = head.te_trailers,
-                  .expect_continue = head.expect_continue,
-                  .doubles = false};
+  Plan plan(head.fields, edits, framing, Plan::Doubles::drop);
+  plan.authority = head.authority;
+  plan.te_trailers = head.te_trailers;
+  plan.expect_continue = head.expect_continue;
   const std::size_t line = head.method_name.size() + 3 * target.size();
   append_at_most(out, line + fields_size_max(plan), [&](Writer& to) {
     to.text(head.method_name);
@@ -327,12 +231,9 @@ void encode_response(std::string& out, const ResponseHead& head, std::span<const
                      const Framing& framing) {
   check(framing);
   WEIR_ASSERT(head.status >= 100 && head.status <= 999);
-  const Plan plan{.fields = head.fields,
-                  .edits = edits,
-                  .framing = framing,
-                  .authority = {},
-                  // RFC 9110 section 8.6, RFC 9112 section 6.1.
-                  .lengths = head.status >= 200 && head.status != 204};
+  Plan plan(head.fields, edits, framing, Plan::Doubles::pass);
+  plan.lengths =
+      head.status >= 200 && head.status != 204;  // RFC 9110 section 8.6, 9112 section 6.1
   const std::string_view reason = head.reason.empty() ? reason_phrase(head.status) : head.reason;
   append_at_most(out, reason.size() + fields_size_max(plan), [&](Writer& to) {
     to.text(version_text(framing.version));
@@ -343,15 +244,6 @@ void encode_response(std::string& out, const ResponseHead& head, std::span<const
     to.text("\r\n");
     write_fields(to, plan);
   });
-}
-
-TrailerRules trailer_rules(const FieldList& fields, std::span<const HeadEdit> edits) {
-  TrailerRules rules{.edits = edits};
-  if (!names_other_fields(fields)) return rules;
-  for (const Field& field : fields) {
-    if (field.id == FieldId::connection) rules.connection.append(field.value).append(",");
-  }
-  return rules;
 }
 
 void encode_trailers(std::string& out, const FieldList& trailers, const TrailerRules& rules) {

@@ -73,16 +73,6 @@ Result<std::size_t> read_request_line(Bytes bytes, std::size_t begin, std::size_
   return read_version(bytes, at + 1, head.version);
 }
 
-void split_path(RequestHead& head, std::string_view path_and_query) {
-  const auto* mark =
-      static_cast<const char*>(std::memchr(path_and_query.data(), '?', path_and_query.size()));
-  head.has_query = mark != nullptr;
-  const auto size = mark == nullptr ? path_and_query.size()
-                                    : static_cast<std::size_t>(mark - path_and_query.data());
-  head.path = path_and_query.substr(0, size);
-  head.query = mark == nullptr ? std::string_view{} : path_and_query.substr(size + 1);
-}
-
 /// RFC 9112 section 3.2.2.
 Result<void> split_absolute(RequestHead& head) {
   const std::size_t colon = head.target.find("://");

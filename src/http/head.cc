@@ -206,4 +206,24 @@ bool hop_by_hop(FieldId id) {
   return (set >> static_cast<unsigned>(id) & 1) != 0;
 }
 
+void split_path(RequestHead& head, std::string_view path_and_query) {
+  const auto* mark =
+      static_cast<const char*>(std::memchr(path_and_query.data(), '?', path_and_query.size()));
+  head.has_query = mark != nullptr;
+  const auto size = mark == nullptr ? path_and_query.size()
+                                    : static_cast<std::size_t>(mark - path_and_query.data());
+  head.path = path_and_query.substr(0, size);
+  head.query = mark == nullptr ? std::string_view{} : path_and_query.substr(size + 1);
+}
+
+std::string_view version_name(Version version) {
+  switch (version) {
+    case Version::http10: return "HTTP/1.0";
+    case Version::http11: return "HTTP/1.1";
+    case Version::http2: return "HTTP/2";
+    case Version::http3: return "HTTP/3";
+  }
+  WEIR_UNREACHABLE("version");
+}
+
 }  // namespace weir::http

@@ -198,6 +198,10 @@ struct HeadLimits {
   std::size_t target_size = 16_KiB;  ///< bytes of the request target
 };
 
+/// "HTTP/1.1", for logs.
+[[nodiscard]] std::string_view version_name(Version version);
+/// Fills path, query and has_query of `head`.
+void split_path(RequestHead& head, std::string_view path_and_query);
 [[nodiscard]] Method method_from_name(std::string_view name);
 /// RFC 9110 section 9.2.2: may be sent again without asking.
 [[nodiscard]] bool idempotent(Method method);

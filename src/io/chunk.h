@@ -56,6 +56,8 @@ class Chunk {
     WEIR_ASSERT(count <= capacity() - size_);
     size_ += static_cast<std::uint32_t>(count);
   }
+  /// No bytes any more, and the same room.
+  void drop_bytes() { size_ = 0; }
 
  private:
   friend class ChunkPool;

@@ -28,6 +28,13 @@ class Stream {
   /// Closes at once: a reset if `how` says so, so that the peer cannot take it for a proper end.
   enum class Close : std::uint8_t { orderly, reset };
   virtual void close(Close how) = 0;
+  /// The error with which everything ends here since cancel(); nullptr before.
+  [[nodiscard]] virtual const Error* cancelled() const = 0;
+  /// Bytes that were sent and that the peer has not acknowledged yet. Costs a system call.
+  [[nodiscard]] virtual std::uint64_t unacknowledged() const = 0;
+  /// How long nothing has left of the bytes that wait for the peer; zero when none wait. Costs a
+  /// system call.
+  [[nodiscard]] virtual Micros send_stall() const = 0;
   /// The socket whose bytes are this stream's bytes, for splice; nullptr if they are transformed.
   virtual Socket* plain_socket() = 0;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace weir::io {
 namespace {
@@ -127,6 +128,11 @@ void TcpStream::cancel_recv(Error why) {
   if (socket_ == nullptr) return;
   recv_deadline_ = kNever;
   loop_->io().cancel_recv(*socket_, why);
+}
+
+Socket* TcpStream::release() {
+  disarm();
+  return std::exchange(socket_, nullptr);
 }
 
 void TcpStream::shutdown_write() {

@@ -24,19 +24,17 @@ class TcpStream final : public Stream, private Timer {
   void set_recv_deadline(Millis stall) override;
   void cancel(Error why) override;
   void cancel_recv(Error why) override;
-  /// The error with which everything ends here since cancel(); nullptr before.
-  [[nodiscard]] const Error* cancelled() const { return cancelled_.get(); }
+  [[nodiscard]] const Error* cancelled() const override { return cancelled_.get(); }
   void shutdown_write() override;
   void close(Close how) override;
   Socket* plain_socket() override { return socket_; }
 
-  /// Bytes that were sent and that the peer has not acknowledged yet. Costs a system call.
-  [[nodiscard]] std::uint64_t unacknowledged() const {
+  [[nodiscard]] std::uint64_t unacknowledged() const override {
     return socket_ == nullptr ? 0 : loop_->io().unacknowledged(*socket_);
   }
-  /// How long nothing has left of the bytes that wait for the peer; zero when none wait. Costs a
-  /// system call.
-  [[nodiscard]] Micros send_stall() const;
+  [[nodiscard]] Micros send_stall() const override;
+  /// Gives the socket up, to whoever makes another stream of it. Nothing is under way.
+  [[nodiscard]] Socket* release();
 
   /// `co_await stream.readable(stall)`, for splice. Result<void>.
   auto readable(Millis stall) { return Poll(*this, stall, Direction::read); }

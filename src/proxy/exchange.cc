@@ -5,6 +5,7 @@
 
 #include "http/h1_parse.h"
 #include "http/uri.h"
+#include "proxy/grpc.h"
 #include "proxy/observe.h"
 
 namespace weir::proxy {
@@ -40,6 +41,15 @@ Task<> Exchange::run() {
     co_await forward();
   }
   log();
+}
+
+Task<> Exchange::refuse(Cause cause, Logged logged) {
+  route_ = &snapshot_->none;
+  const config::Config& config = snapshot_->config();
+  steps_.client = client_.peer_text;
+  steps_.request_id = choose_request_id(head_, client_, config, context_.random, arena_).text;
+  co_await fail_with({Code::malformed, cause, 0, "request"});
+  if (logged == Logged::yes) log();
 }
 
 void Exchange::match_route() {
@@ -81,7 +91,8 @@ Task<Result<void>> Exchange::attempt() {
                    "pick");
   }
   const Instant begun = context_.loop.now();
-  if (!fresh_) lease_ = UpstreamLease::of_idle(upstream, *endpoint_);
+  if (upstream.shares_connections() && !fresh_) co_await upstream.await_opening(*endpoint_);
+  if (!fresh_) lease_ = UpstreamLease::of_kept(upstream, endpoint_);
   if (!lease_) {
     Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_);
     if (socket) lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket);
@@ -104,7 +115,9 @@ Task<Result<void>> Exchange::attempt() {
 // A request without a body leaves at once. A body is sent beside reading the response, which may
 // come before the body's end.
 Task<> Exchange::send_request() {
-  lease_->start(head_, steps_.target, steps_.edits, !head_.upgrade.empty());
+  using Upgrade = UpstreamRequest::Upgrade;
+  lease_->start(head_, steps_.target, steps_.edits,
+                head_.upgrade.empty() ? Upgrade::no : Upgrade::yes);
   sent_at_ = context_.loop.now();
   if (!head_.body.empty()) {
     upload_done_ = false;
@@ -344,9 +357,27 @@ Task<> Exchange::fail_with(Error error) {
     responder_.abort(error);
     co_return;
   }
+  if (is_grpc(head_)) {
+    co_await fail_grpc();
+    co_return;
+  }
   const std::string body = fmt::format("{} {}\n\n{}: {}\n", text.http_status,
                                        http::reason_phrase(text.http_status), text.name, text.what);
   co_await respond_fixed(text.http_status, "text/plain; charset=utf-8", body);
+}
+
+// A response that is only a head, whose fields are the trailers that the client looks at.
+Task<> Exchange::fail_grpc() {
+  const CauseText& text = describe(cause_);
+  const std::string said = grpc_message(fmt::format("{}: {}", text.name, text.what));
+  http::ResponseHead head;
+  head.status = status_ = 200;
+  head.fields.push_back({"content-type", "application/grpc", http::FieldId::content_type});
+  head.fields.push_back({"grpc-status", grpc_status(cause_)});
+  head.fields.push_back({"grpc-message", arena_.copy(said)});
+  if (snapshot_->config().cause_header) head.fields.push_back({"weir-cause", text.name});
+  responder_.start(head, route_->response_edits, http::BodyLength::none());
+  ignore(co_await responder_.finish({}, nullptr), "the head was all");
 }
 
 Error Exchange::client_fault(Error error) const {
@@ -372,7 +403,7 @@ void Exchange::abort(Error why) {
 void Exchange::log() {
   Record record;
   record.started = started_wall_;
-  record.protocol = head_.version == http::Version::http10 ? "HTTP/1.0" : "HTTP/1.1";
+  record.protocol = http::version_name(head_.version);
   record.peer = &client_.peer;
   record.client = steps_.client;
   record.method = head_.method_name;

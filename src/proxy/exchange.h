@@ -10,10 +10,10 @@
 #include <memory>
 
 #include "async/scope.h"
-#include "proxy/h1_client.h"
 #include "proxy/pump.h"
 #include "proxy/request_steps.h"
 #include "proxy/snapshot.h"
+#include "proxy/upstream_lease.h"
 
 namespace weir::proxy {
 
@@ -45,6 +45,9 @@ class Exchange {
   ~Exchange();
 
   Task<> run();
+  /// Answers a request that is malformed, or wants what nobody may have, with this cause.
+  enum class Logged : std::uint8_t { yes, no };
+  Task<> refuse(Cause cause, Logged logged);
 
   /// Ends it early (the client left, the drain took too long): every wait completes, run() returns.
   void abort(Error why);
@@ -71,6 +74,7 @@ class Exchange {
   Task<> answer_as_final_recipient();
   Task<> redirect(const config::Redirect& redirect);
   Task<> fail_with(Error error);
+  Task<> fail_grpc();
   void log();
 
   static Task<> upload(Exchange* self);

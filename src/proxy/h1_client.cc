@@ -22,6 +22,13 @@ H1Client::~H1Client() {
   stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }
 
+H1Client* H1Client::open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                             io::Socket* socket) {
+  auto* client = new H1Client(upstream, endpoint, socket);
+  client->begin_exchange();
+  return client;
+}
+
 void H1Client::begin_exchange() {
   ++requests_;
   head_started_ = false;
@@ -29,10 +36,10 @@ void H1Client::begin_exchange() {
 }
 
 void H1Client::start(const http::RequestHead& head, std::string_view target,
-                     std::span<const http::HeadEdit> edits, bool upgrade) {
+                     std::span<const http::HeadEdit> edits, Upgrade upgrade) {
   http::Framing framing;
   framing.body = head.body;
-  if (upgrade) framing.upgrade = head.upgrade;
+  if (upgrade == Upgrade::yes) framing.upgrade = head.upgrade;
   offered_ = !framing.upgrade.empty();
   last_ = !head.body.empty() && http::content_is_unusual(head.method);
   framing.keep_alive = !last_;
@@ -101,7 +108,7 @@ bool H1Client::fit(Instant now) const {
   return !endpoint_->retired;
 }
 
-std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endpoint) {
+H1Client* H1Client::take_idle(Upstream& upstream, Endpoint& endpoint) {
   const Instant now = upstream.context().loop.now();
   while (!endpoint.idle.empty()) {
     H1Client& client = endpoint.idle.front();
@@ -117,7 +124,8 @@ std::unique_ptr<H1Client> H1Client::take_idle(Upstream& upstream, Endpoint& endp
     upstream.counts().idle.sub();
     client.input_.watch(nullptr);
     client.input_.set_deadline(Millis(0));
-    return std::unique_ptr<H1Client>(&client);
+    client.begin_exchange();
+    return &client;
   }
   return nullptr;
 }
@@ -147,41 +155,6 @@ void H1Client::discard_idle() {
   --endpoint_->idle_count;
   upstream_.counts().idle.sub();
   delete this;  // the pool owned it
-}
-
-UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
-  if (this != &other) {
-    release(false);
-    client_ = std::move(other.client_);
-  }
-  return *this;
-}
-
-UpstreamLease UpstreamLease::of_idle(Upstream& upstream, Endpoint& endpoint) {
-  UpstreamLease lease(H1Client::take_idle(upstream, endpoint));
-  if (lease) upstream.counts().reuses.add();
-  return lease;
-}
-
-UpstreamLease UpstreamLease::of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    io::Socket* socket) {
-  upstream.counts().connects.add();
-  return UpstreamLease(std::make_unique<H1Client>(upstream, endpoint, socket));
-}
-
-UpstreamLease::UpstreamLease(std::unique_ptr<H1Client> client) : client_(std::move(client)) {
-  if (client_ == nullptr) return;
-  client_->begin_exchange();
-  ++client_->endpoint().active;
-  client_->upstream().counts().active.add();
-}
-
-void UpstreamLease::release(bool reusable) {
-  if (client_ == nullptr) return;
-  --client_->endpoint().active;
-  client_->upstream().counts().active.sub();
-  H1Client::give_back(std::move(client_), reusable);
-  client_.reset();
 }
 
 }  // namespace weir::proxy

@@ -13,26 +13,21 @@
 
 #include "http/h1_parse.h"
 #include "io/tcp_stream.h"
-#include "proxy/h1_body.h"
-#include "proxy/upstream.h"
+#include "proxy/upstream_request.h"
 
 namespace weir::proxy {
 
-/// The head of a server's response.
-struct ServerHead : http::ResponseHead, Pooled {};
-
 class H1Client final : public ListNode<H1Client>,
-                       public BodyWriter,
+                       public UpstreamRequest,
                        private Input::Watcher,
                        public Pooled {
  public:
   H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket);
   ~H1Client() override;
 
-  /// Begins a request: encodes its head, which leaves with the first bytes of the body.
+  // UpstreamRequest
   void start(const http::RequestHead& head, std::string_view target,
-             std::span<const http::HeadEdit> edits, bool upgrade);
-  // The request's body.
+             std::span<const http::HeadEdit> edits, Upgrade upgrade) override;
   Task<Result<void>> write(Bytes bytes) override { return writer_.write(bytes); }
   Task<Result<void>> finish(Bytes bytes, const http::FieldList* trailers) override {
     return writer_.finish(bytes, trailers);
@@ -41,38 +36,31 @@ class H1Client final : public ListNode<H1Client>,
   io::TcpStream* plain_sink() override { return writer_.plain_sink(); }
   void spliced(std::uint64_t bytes) override { writer_.spliced(bytes); }
   [[nodiscard]] Millis stall() const override { return writer_.stall(); }
-  [[nodiscard]] bool request_complete() const { return writer_.complete(); }
+  Task<Result<void>> read_head(http::Method method, std::unique_ptr<ServerHead>& head) override;
+  void request_sent() override;
+  void unpin_head() override { input_.unpin(std::move(head_)); }
+  [[nodiscard]] bool head_started() const override { return head_started_; }
+  BodyReader& body() override { return reader_; }
+  void begin_tunnel(Activity& activity, Millis idle) override;
+  [[nodiscard]] Micros send_stall() const override { return stream_.send_stall(); }
+  void cancel(Error why) override;
+  [[nodiscard]] bool reused() const override { return requests_ > 1; }
+  void release(bool reusable) override { give_back(std::unique_ptr<H1Client>(this), reusable); }
+  [[nodiscard]] Endpoint& endpoint() override { return *endpoint_; }
+  [[nodiscard]] Upstream& upstream() override { return upstream_; }
 
-  /// The next response head, 1xx included. Views stay until unpin_head() or the end of the
-  /// exchange. The time limit runs from when the request is complete (request_sent()). `head` is
-  /// made when bytes are there: many exchanges wait at once.
-  Task<Result<void>> read_head(http::Method method, std::unique_ptr<ServerHead>& head);
-  void request_sent();
-  void unpin_head() { input_.unpin(std::move(head_)); }
-  [[nodiscard]] bool head_started() const { return head_started_; }
-  BodyReader& body() { return reader_; }
-
-  /// After 101: both directions are raw bytes from now on.
-  void begin_tunnel(Activity& activity, Millis idle);
-
-  [[nodiscard]] Micros send_stall() const { return stream_.send_stall(); }
-  /// Ends everything that waits here, with `why`.
-  void cancel(Error why);
-
-  /// Used for an earlier request: it may turn out dead through nobody's fault.
-  [[nodiscard]] bool reused() const { return requests_ > 1; }
-  [[nodiscard]] Endpoint& endpoint() { return *endpoint_; }
-  [[nodiscard]] Upstream& upstream() { return upstream_; }
-
-  /// Takes an idle connection out of its pool; nullptr if there is none that is fit.
-  static std::unique_ptr<H1Client> take_idle(Upstream& upstream, Endpoint& endpoint);
+  /// Takes an idle connection out of its pool, for an exchange; nullptr if there is none that is
+  /// fit.
+  static H1Client* take_idle(Upstream& upstream, Endpoint& endpoint);
+  /// Takes over a socket that was connected to the endpoint, for an exchange.
+  static H1Client* open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                            io::Socket* socket);
   /// Puts a connection into its pool if nothing about it is in doubt, else closes it.
   static void give_back(std::unique_ptr<H1Client> client, bool response_keep_alive);
   /// Closes this idle connection and removes it from its pool. Deletes this.
   void discard_idle();
 
  private:
-  friend class UpstreamLease;
   void input_arrived() override { discard_idle(); }
   void begin_exchange();
   [[nodiscard]] bool fit(Instant now) const;
@@ -93,34 +81,6 @@ class H1Client final : public ListNode<H1Client>,
   bool offered_ = false;  // an upgrade, and the server has not answered
   bool last_ = false;     // the server was told that no other request follows
   bool stalled_ = false;  // ended because the server takes nothing
-};
-
-/// The use of a connection for one exchange. Its end gives the connection back to the pool or
-/// closes it, whichever is right; unique ownership.
-class UpstreamLease {
- public:
-  UpstreamLease() = default;
-  UpstreamLease(UpstreamLease&&) = default;
-  UpstreamLease& operator=(UpstreamLease&& other) noexcept;
-  ~UpstreamLease() { release(false); }
-
-  /// Takes an idle connection; empty if there is none.
-  static UpstreamLease of_idle(Upstream& upstream, Endpoint& endpoint);
-  /// Takes over a socket that was connected to the endpoint.
-  static UpstreamLease of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                              io::Socket* socket);
-
-  /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps
-  /// the connection.
-  void release(bool reusable);
-  explicit operator bool() const { return client_ != nullptr; }
-  H1Client* operator->() { return client_.get(); }
-  const H1Client* operator->() const { return client_.get(); }
-  H1Client& operator*() { return *client_; }
-
- private:
-  explicit UpstreamLease(std::unique_ptr<H1Client> client);
-  std::unique_ptr<H1Client> client_;
 };
 
 }  // namespace weir::proxy

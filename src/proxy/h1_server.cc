@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/h1_server.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "proxy/observe.h"
+#include "proxy/h2_server.h"
 
 namespace weir::proxy {
 namespace {
@@ -19,19 +17,36 @@ constexpr Millis kDrainIdle{1000};
 constexpr Millis kFresh{1000};
 constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
 
+/// RFC 9113 section 3.3: a client that knows it speaks HTTP/2 here begins with its preface, of
+/// which a part may have come.
+bool begins_http2(Bytes bytes) {
+  constexpr std::size_t kTelling = std::string_view("PRI *").size();
+  const Bytes seen = bytes.substr(0, http::kH2Preface.size());
+  return seen.size() >= kTelling && http::kH2Preface.starts_with(seen);
+}
+
 }  // namespace
 
-H1Server::H1Server(Context& context, io::Socket* socket, const io::Peer& peer, Handler* handler)
+H1Server::H1Server(Context& context, Accepted accepted, Handler* handler)
     : context_(context),
-      stream_(context.loop, socket),
+      stream_(context.loop, accepted.socket),
       input_(stream_),
       handler_(handler),
       accepted_(context.loop.now()),
-      peer_(peer) {
+      peer_(accepted.peer) {
+  input_.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
 }
 
 H1Server::~H1Server() { context_.metrics.connections_active.sub(); }
+
+void H1Server::start() {
+  if (input_.bytes().empty()) {
+    await_request();
+  } else {
+    context_.scope.spawn(&H1Server::serve, this);
+  }
+}
 
 // Leaves it to the input to start serve() when the client says something.
 void H1Server::await_request() {
@@ -66,6 +81,10 @@ Task<> H1Server::serve() {
   while (stream_.cancelled() == nullptr) {
     const Next head = co_await read_head();
     if (head == Next::end) break;
+    if (head == Next::http2) {
+      become_http2();
+      co_return;
+    }
     co_await handle_request();
     if (may_go_on() && !request_->reader.complete()) co_await drop_body();
     if (end_request() == Next::end) break;
@@ -80,6 +99,17 @@ Task<> H1Server::serve() {
   if (unread_input_ && !reset) co_await linger();
   request_.reset();
   stream_.close(reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  delete this;
+}
+
+// The preface stays in front of what the other one reads.
+void H1Server::become_http2() {
+  request_.reset();
+  Accepted accepted{stream_.release(), peer_, input_.take_unread()};
+  auto* server = new H2Server(context_, std::move(accepted), handler_);
+  ListNode<Connection>::replace_by(*server);
+  if (draining_) server->drain();
+  server->start();
   delete this;
 }
 
@@ -105,8 +135,11 @@ Task<H1Server::Next> H1Server::read_head() {
   const Instant due = request_->begun + snapshot->config().timeouts.client_head;
   std::size_t scanned = 0;
   for (;;) {
+    const bool http2 = requests_ == 0 && begins_http2(input_.view());
+    if (http2 && input_.view().size() >= http::kH2Preface.size()) co_return Next::http2;
     const Result<std::size_t> size =
-        http::parse_request_head(input_.view(), limits, scanned, request_->head);
+        http2 ? Result<std::size_t>(0)
+              : http::parse_request_head(input_.view(), limits, scanned, request_->head);
     if (!size) {
       look_again(limits);
       co_await refuse(size.error().cause);
@@ -200,55 +233,17 @@ void H1Server::look_again(const http::HeadLimits& limits) {
          "only what can be read of it is of interest");
 }
 
-// Answers a request that did not become an exchange. The connection ends: where the next request
-// would begin is not known, or the client is not to be trusted with it.
+// Answers a request that cannot be an exchange. The connection ends: where the next request would
+// begin is not known, or the client is not to be trusted with it.
 Task<> H1Server::refuse(Cause cause) {
-  const CauseText& text = describe(cause);
-  const config::Config& config = context_.snapshot->config();
-  const std::string body = fmt::format("{} {}\n\n{}: {}\n", text.http_status,
-                                       http::reason_phrase(text.http_status), text.name, text.what);
-  http::ResponseHead head;
-  head.status = text.http_status;
-  head.fields.push_back({"Content-Type", "text/plain; charset=utf-8", http::FieldId::content_type});
-  if (config.cause_header) head.fields.push_back({"weir-cause", text.name});
-  const fmt::format_int length(body.size());
-  auto framing = http::BodyLength::known(body.size());
-  // The method may be all that is known of the request. RFC 9110 section 9.3.2.
-  if (request_->head.method_name == "HEAD") {
-    head.fields.push_back({"Content-Length", length.c_str(), http::FieldId::content_length});
-    framing = http::BodyLength::none();
-  }
   request_->refuse_reuse();
-  request_->start(head, {}, framing);
-  const bool bodiless = framing.kind == http::BodyLength::Kind::none;
-  Result<void> sent = co_await request_->finish(bodiless ? Bytes{} : Bytes(body), nullptr);
-  ignore(sent, "the client may be gone; what was wrong with it is logged either way");
+  // The method may be all that is known of the request. RFC 9110 section 9.3.2.
+  request_->head.method = http::method_from_name(request_->head.method_name);
+  Exchange exchange(context_, request_->head, request_->reader, *request_, request_->client,
+                    request_->begun);
+  using Logged = Exchange::Logged;
+  co_await exchange.refuse(cause, handler_ == nullptr ? Logged::yes : Logged::no);
   unread_input_ = true;
-  if (handler_ != nullptr) co_return;
-
-  Record record;
-  record.started = context_.loop.wall_time();
-  record.protocol = request_->head.version == http::Version::http10 ? "HTTP/1.0" : "HTTP/1.1";
-  record.peer = &request_->client.peer;
-  record.client = request_->client.peer_text;
-  record.method = request_->head.method_name;
-  record.host = request_->head.authority;
-  record.target = request_->head.target;
-  const auto value = [&](http::FieldId id) {
-    const http::Field* field = request_->head.fields.find(id);
-    return field == nullptr ? std::string_view{} : field->value;
-  };
-  record.user_agent = value(http::FieldId::user_agent);
-  record.referer = value(http::FieldId::referer);
-  Arena arena;
-  record.request_id =
-      choose_request_id(request_->head, request_->client, config, context_.random, arena).text;
-  record.route_counts = context_.snapshot->none.counts;
-  record.status = text.http_status;
-  record.cause = cause;
-  record.bytes_sent = request_->bytes_sent();
-  record.duration = context_.loop.now() - request_->begun;
-  observe(context_, record);
 }
 
 // Lets the client read the last response: what it still sends is read and dropped for a while,

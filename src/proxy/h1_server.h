@@ -13,16 +13,9 @@
 #include "proxy/connection.h"
 #include "proxy/exchange.h"
 #include "proxy/h1_body.h"
+#include "proxy/handler.h"
 
 namespace weir::proxy {
-
-/// What answers the exchanges of a connection instead of the configured routes: the admin interface
-/// and the demo's origin. nullptr stands for the proxy.
-class Handler {
- public:
-  virtual ~Handler() = default;
-  virtual Task<> handle(const http::RequestHead& head, BodyReader& body, Responder& responder) = 0;
-};
 
 /// One request on an HTTP/1 connection: lives from its first byte until its response is complete.
 class H1Request final : public Responder, public Pooled, private io::Timer {
@@ -97,11 +90,11 @@ class H1Request final : public Responder, public Pooled, private io::Timer {
 
 class H1Server final : public Connection, private Input::Watcher {
  public:
-  /// Takes over an accepted socket. `handler`: nullptr for the proxy.
-  H1Server(Context& context, io::Socket* socket, const io::Peer& peer, Handler* handler);
+  /// Takes over a connection. `handler`: nullptr for the proxy.
+  H1Server(Context& context, Accepted accepted, Handler* handler);
   ~H1Server() override;
 
-  void start() override { await_request(); }
+  void start() override;
   void drain() override;
   void abort(Error why) override;
   [[nodiscard]] bool idle() const override;
@@ -110,7 +103,7 @@ class H1Server final : public Connection, private Input::Watcher {
   void turn_away(Cause cause) { turned_away_ = cause; }
 
  private:
-  enum class Next : std::uint8_t { request, end };
+  enum class Next : std::uint8_t { request, http2, end };
 
   void await_request();
   void input_arrived() override;
@@ -121,6 +114,7 @@ class H1Server final : public Connection, private Input::Watcher {
   Next end_request();
   [[nodiscard]] bool may_go_on() const;
   void begin_request();
+  void become_http2();
   void look_again(const http::HeadLimits& limits);
   Task<> refuse(Cause cause);
   Task<> linger();

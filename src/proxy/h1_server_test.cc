@@ -70,8 +70,8 @@ class H1ServerTest : public ::testing::Test {
     Accept accept(loop.io(), *listener);
     co_await accept;
     loop.io().close(*listener);
-    auto* server =
-        new H1Server(self->world.context, loop.io().adopt(*accept.result), accept.peer, nullptr);
+    auto* server = new H1Server(self->world.context,
+                                {loop.io().adopt(*accept.result), accept.peer, {}}, nullptr);
     self->connections.push_back(*server);
     server->start();
     self->accepted = true;
@@ -184,7 +184,7 @@ class ForwardingTest : public ::testing::Test {
     const auto accepted = io.accept_queued(*listener, peer);
     ASSERT_TRUE(accepted && *accepted);
     io.close(*listener);
-    auto* server = new H1Server(world.context, io.adopt(**accepted), io::Peer{}, nullptr);
+    auto* server = new H1Server(world.context, {io.adopt(**accepted), {}, {}}, nullptr);
     connections.push_back(*server);
     server->start();
   }

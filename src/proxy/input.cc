@@ -13,6 +13,17 @@ Input::~Input() {
   }
 }
 
+Unread Input::take_unread() {
+  WEIR_ASSERT(state_ == State::idle);
+  return {std::move(chunk_), std::exchange(rest_, {})};
+}
+
+void Input::put_unread(Unread unread) {
+  WEIR_ASSERT(rest_.empty());
+  chunk_ = std::move(unread.chunk);
+  rest_ = unread.bytes;
+}
+
 io::Chunk Input::pin(std::size_t count) {
   WEIR_ASSERT(count <= rest_.size());
   WEIR_ASSERT(chunk_.capacity() > 0);
@@ -99,6 +110,12 @@ Result<bool> Input::take(std::size_t size_max, Keep keep) {
   chunk_ = std::move(piece);
   rest_ = chunk_.writable();
   return true;
+}
+
+Result<bool> Input::take_arrived() {
+  WEIR_ASSERT(state_ == State::arrived && rest_.empty());
+  Runnable::unlink();  // a notification of the watcher that is not needed any more
+  return take(0, Keep::no);
 }
 
 Result<bool> Input::append(io::Chunk piece, std::size_t size_max) {

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "io/stream.h"
+#include "proxy/accepted.h"
 
 namespace weir::proxy {
 
@@ -36,6 +37,10 @@ class Input : private io::RecvOp {
   [[nodiscard]] Bytes view() const { return {rest_.data(), rest_.size()}; }
   void consume(std::size_t count) { rest_ = rest_.subspan(count); }
 
+  /// For another input of the same connection: what was received and not consumed. Takes it over.
+  [[nodiscard]] Unread take_unread();
+  void put_unread(Unread unread);
+
   /// Consumes the first `count` bytes (a head) and gives out the buffer that they stand in, and
   /// what is behind them as well: to be kept until unpin().
   [[nodiscard]] io::Chunk pin(std::size_t count);
@@ -56,6 +61,9 @@ class Input : private io::RecvOp {
   [[nodiscard]] std::optional<Error> failure() const;
   /// Something was received in advance that more() would bring without waiting.
   [[nodiscard]] bool arrived() const { return state_ == State::arrived; }
+
+  /// With arrived(): what more() would return, for who has no coroutine.
+  Result<bool> take_arrived();
 
   /// No receive is under way, and none has brought anything.
   [[nodiscard]] bool idle() const { return state_ == State::idle; }

@@ -175,6 +175,17 @@ std::string_view rewritten_target(const http::RequestHead& head, const config::P
   return arena.join({rewrite.add_prefix, path, mark, head.query});
 }
 
+// RFC 9110 section 7.6.3: the protocol in which the message came.
+std::string_view via_of(http::Version version) {
+  switch (version) {
+    case http::Version::http10: return "1.0 weir";
+    case http::Version::http11: return "1.1 weir";
+    case http::Version::http2: return "2 weir";
+    case http::Version::http3: return "3 weir";
+  }
+  WEIR_UNREACHABLE("version");
+}
+
 }  // namespace
 
 RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts& client,
@@ -195,8 +206,7 @@ RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts&
   const RequestId id = choose_request_id(head, client, config, random, arena);
   steps.request_id = id.text;
   if (id.made) edits.add(Kind::set, "X-Request-Id", id.text, http::FieldId::x_request_id);
-  const std::string_view via = head.version == http::Version::http10 ? "1.0 weir" : "1.1 weir";
-  edits.add(Kind::add, "Via", via, http::FieldId::via);
+  edits.add(Kind::add, "Via", via_of(head.version), http::FieldId::via);
   steps.final_recipient = count_forwards(head, edits, arena);
   edits.own_end();
   for (const http::HeadEdit& rule : route.request_edits) edits.overrule(rule);

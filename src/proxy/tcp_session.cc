@@ -25,17 +25,17 @@ TcpSession::End::End(Context& context, io::Socket* socket, const BodyCauses& cau
       reader(input, &stream, causes),
       writer(stream, &stream, context.texts) {}
 
-TcpSession::TcpSession(Context& context, io::Socket* socket, const io::Peer& peer,
-                       std::shared_ptr<Upstream> upstream)
+TcpSession::TcpSession(Context& context, Accepted accepted, std::shared_ptr<Upstream> upstream)
     : context_(context),
       snapshot_(context.snapshot),
       upstream_(std::move(upstream)),
-      peer_(peer),
-      peer_text_(peer.text()),
-      client_(context, socket, kFromClient),
+      peer_(accepted.peer),
+      peer_text_(accepted.peer.text()),
+      client_(context, accepted.socket, kFromClient),
       uploads_(context.loop.queue),
       started_(context.loop.now()),
       started_wall_(context.loop.wall_time()) {
+  client_.input.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
   context_.metrics.tunnels_active.add();
 }

@@ -18,8 +18,7 @@ namespace weir::proxy {
 
 class TcpSession final : public Connection {
  public:
-  TcpSession(Context& context, io::Socket* socket, const io::Peer& peer,
-             std::shared_ptr<Upstream> upstream);
+  TcpSession(Context& context, Accepted accepted, std::shared_ptr<Upstream> upstream);
   ~TcpSession() override;
 
   void start() override { context_.scope.spawn(&TcpSession::run, this); }

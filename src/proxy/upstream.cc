@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "proxy/h1_client.h"
+#include "proxy/h2_client.h"
 
 namespace weir::proxy {
 namespace {
@@ -72,7 +73,7 @@ void Upstream::rebuild() {
   for (const auto& old : next) {
     if (std::ranges::find(endpoints_, old) != endpoints_.end()) continue;
     old->retired = true;
-    while (!old->idle.empty()) old->idle.front().discard_idle();
+    drop_kept(*old);
   }
   candidates_.reserve(endpoints_.size());
 }
@@ -102,9 +103,13 @@ void Upstream::add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
 }
 
 void Upstream::close_idle() {
-  for (const auto& endpoint : endpoints_) {
-    while (!endpoint->idle.empty()) endpoint->idle.front().discard_idle();
-  }
+  for (const auto& endpoint : endpoints_) drop_kept(*endpoint);
+}
+
+// Shared connections end when what is under way on them has.
+void Upstream::drop_kept(Endpoint& endpoint) {
+  while (!endpoint.idle.empty()) endpoint.idle.front().discard_idle();
+  endpoint.shared.for_each([](H2Client& client) { client.retire(); });
 }
 
 bool Upstream::shed_idle() {
@@ -116,8 +121,33 @@ bool Upstream::shed_idle() {
   return false;
 }
 
-Task<Result<io::Socket*>> Upstream::connect(const Endpoint& endpoint,
-                                            io::ConnectHandle& connecting) {
+// A failure is everybody's; whoever comes first then tries again.
+Task<> Upstream::await_opening(Endpoint& endpoint) {
+  // Who makes a connection has a place on it as well.
+  if (endpoint.waiting_count >= endpoint.opening * (settings_->streams_max - 1)) co_return;
+  io::Notice notice(context_.loop);
+  endpoint.waiting.push_back(notice);
+  ++endpoint.waiting_count;
+  ignore(co_await notice.wait(connect_timeout()), "what there is then is looked at");
+  --endpoint.waiting_count;
+}
+
+Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandle& connecting) {
+  if (!shares_connections()) {
+    Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
+    co_return socket;
+  }
+  ++endpoint.opening;
+  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
+  --endpoint.opening;
+  for (std::size_t i = 1; i < settings_->streams_max && !endpoint.waiting.empty(); ++i) {
+    endpoint.waiting.pop_front().give();
+  }
+  co_return socket;
+}
+
+Task<Result<io::Socket*>> Upstream::connect_once(const Endpoint& endpoint,
+                                                 io::ConnectHandle& connecting) {
   for (int attempt = 0;; ++attempt) {
     Result<io::Socket*> socket =
         co_await io::connect(context_.loop, endpoint.address, connect_timeout(), &connecting);
@@ -204,9 +234,7 @@ void Upstream::failed(Endpoint& endpoint, Error error) {
   vanished(endpoint);
 }
 
-void Upstream::vanished(Endpoint& endpoint) {
-  while (!endpoint.idle.empty()) endpoint.idle.front().discard_idle();
-}
+void Upstream::vanished(Endpoint& endpoint) { drop_kept(endpoint); }
 
 void Upstream::worked(Endpoint& endpoint) {
   endpoint.failures = 0;

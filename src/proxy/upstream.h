@@ -16,12 +16,14 @@
 #include "base/list.h"
 #include "config/config.h"
 #include "io/address.h"
+#include "io/notice.h"
 #include "io/tcp_stream.h"
 #include "proxy/context.h"
 
 namespace weir::proxy {
 
 class H1Client;
+class H2Client;
 
 /// One address of an upstream, as one worker sees it. Shared by the upstream and by the leases on
 /// it; it lives on when a reload or the resolver has dropped it, until its last exchange has ended.
@@ -48,6 +50,12 @@ class Endpoint {
   // Idle connections, most recently used first.
   List<H1Client> idle;
   std::size_t idle_count = 0;
+
+  // Shared connections (HTTP/2), idle or not, most recently made first.
+  List<H2Client> shared;
+  std::size_t opening = 0;   ///< those that are being made
+  List<io::Notice> waiting;  ///< for one of them
+  std::size_t waiting_count = 0;
 };
 
 /// What a failed connect means for an exchange.
@@ -79,9 +87,15 @@ class Upstream {
   /// Closes the connection that has been idle for longest at one of its servers. False: there is
   /// none.
   bool shed_idle();
+  /// Whether exchanges share connections (HTTP/2).
+  [[nodiscard]] bool shares_connections() const {
+    return settings_->protocol == config::UpstreamProtocol::http2;
+  }
+  /// While a shared connection is being made, those who will find a place on it wait for it.
+  Task<> await_opening(Endpoint& endpoint);
   /// Connects to one of its servers. When descriptors run out what is idle makes room first.
   /// `connecting`: for whoever may have to end it.
-  Task<Result<io::Socket*>> connect(const Endpoint& endpoint, io::ConnectHandle& connecting);
+  Task<Result<io::Socket*>> connect(Endpoint& endpoint, io::ConnectHandle& connecting);
 
   [[nodiscard]] const config::Upstream& settings() const { return *settings_; }
   [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }
@@ -97,6 +111,8 @@ class Upstream {
   UpstreamCounts& counts() { return counts_; }
 
  private:
+  Task<Result<io::Socket*>> connect_once(const Endpoint& endpoint, io::ConnectHandle& connecting);
+  static void drop_kept(Endpoint& endpoint);
   Endpoint* round_robin(std::span<Endpoint* const> candidates);
   Endpoint* least_connections(std::span<Endpoint* const> candidates);
   void rebuild();

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "proxy/config_for_test.h"
-#include "proxy/h1_client.h"
+#include "proxy/upstream_lease.h"
 #include "proxy/world_for_test.h"
 
 namespace weir::proxy {
@@ -232,7 +232,7 @@ class PoolTest : public UpstreamTest {
   }
   static Task<> lease(PoolTest* self, std::shared_ptr<Endpoint> from, UpstreamLease* out,
                       Result<void>* outcome) {
-    *out = UpstreamLease::of_idle(self->upstream, *from);
+    *out = UpstreamLease::of_kept(self->upstream, from);
     if (!*out) {
       io::ConnectHandle connecting;
       const Result<io::Socket*> socket = co_await self->upstream.connect(*from, connecting);
@@ -282,7 +282,7 @@ TEST_F(PoolTest, AnUnusedConnectionIsNotKeptAsIfItHadAnswered) {
   UpstreamLease a;
   ASSERT_TRUE(acquire(a, one));
   const TestRequest request(TestRequest::lines("POST /", "Host: h\nContent-Length: 5"));
-  a->start(request.head, "/", {}, false);
+  a->start(request.head, "/", {}, UpstreamRequest::Upgrade::no);
   a.release(true);  // its request was not sent
   EXPECT_EQ(one->idle_count, 0u);
 }

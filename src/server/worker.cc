@@ -308,12 +308,12 @@ void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
     return;
   }
   const Listener& listener = *found->second;
-  io::Socket* socket = loop_.io().adopt(fd);
+  proxy::Accepted accepted{loop_.io().adopt(fd), peer, {}};
   proxy::Connection* connection = nullptr;
   if (listener.service.kind == Service::Kind::tcp) {
-    connection = new proxy::TcpSession(*context_, socket, peer, listener.tcp_upstream);
+    connection = new proxy::TcpSession(*context_, std::move(accepted), listener.tcp_upstream);
   } else {
-    auto* server = new proxy::H1Server(*context_, socket, peer, listener.service.handler);
+    auto* server = new proxy::H1Server(*context_, std::move(accepted), listener.service.handler);
     if (admit == Admit::turn_away) server->turn_away(Cause::overload_connections);
     connection = server;
   }

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/h2_client.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace weir::proxy {
+namespace {
+
+constexpr H2Causes kFromServer{Cause::upstream_head_timeout, Cause::upstream_bad_response,
+                               Cause::upstream_bad_response};
+constexpr Error kServerGone{Code::closed, Cause::none, 0, "connection"};
+
+}  // namespace
+
+H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket)
+    : H2Session(upstream.context(), Accepted{socket, {}, {}}, Side::client, kFromServer),
+      upstream_(upstream),
+      endpoint_(std::move(endpoint)),
+      created_(upstream.context().loop.now()),
+      over_(upstream.context().loop.queue) {
+  endpoint_->shared.push_front(*this);
+  upstream.context().scope.spawn(&H2Client::live, this);
+}
+
+// Its worker does not end before it.
+Task<> H2Client::live(H2Client* self) {
+  co_await self->over_.wait();
+  delete self;
+}
+
+H2ClientRequest* H2Client::open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                                    io::Socket* socket) {
+  auto* client = new H2Client(upstream, endpoint, socket);
+  const std::array<nghttp2_settings_entry, 4> settings{{
+      {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kH2Window},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(client->head_size_max())},
+  }};
+  client->begin(settings);
+  return client->open();
+}
+
+H2ClientRequest* H2Client::open_kept(Upstream& upstream, Endpoint& endpoint) {
+  const Instant now = upstream.context().loop.now();
+  H2Client* found = nullptr;
+  endpoint.shared.for_each([&](H2Client& client) {
+    if (found != nullptr) return;
+    if (client.fit(now)) found = &client;
+  });
+  return found == nullptr ? nullptr : found->open();
+}
+
+H2ClientRequest* H2Client::open() {
+  auto* request = new H2ClientRequest(*this);
+  ++count_;
+  ++open_;
+  requests_.push_back(*request);
+  update_deadline();
+  return request;
+}
+
+bool H2Client::fit(Instant now) const {
+  const config::Upstream& settings = upstream_.settings();
+  if (retired_ || ended() || endpoint_->retired) return false;
+  if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
+  if (settings.requests_max > 0 && count_ >= settings.requests_max) return false;
+  return open_ < std::min<std::size_t>(settings.streams_max, peer_streams_max());
+}
+
+void H2Client::retire() {
+  if (retired_) return;
+  retired_ = true;
+  if (requests_.empty()) end();
+}
+
+// At the end of the worker nobody waits for a server to read a farewell.
+void H2Client::end() {
+  if (upstream_.context().draining) return lose(kServerGone);
+  go_away(Goaway::last, NGHTTP2_NO_ERROR);
+}
+
+void H2Client::remove(H2ClientRequest& request) {
+  delete &request;
+  if (!requests_.empty() || ended()) return check_end();
+  // One that can carry nothing more, or that nobody will ask again, ends.
+  if (retired_ || !fit(upstream_.context().loop.now())) {
+    retired_ = true;
+    end();
+  }
+  update_deadline();
+  check_end();
+}
+
+void H2Client::connection_failed(Error why) {
+  ListNode<H2Client>::unlink();
+  requests_.for_each([&](H2Stream& stream) {
+    auto& request = static_cast<H2ClientRequest&>(stream);
+    if (request.released()) {
+      delete &request;
+    } else {
+      request.fail(why);
+    }
+  });
+}
+
+void H2Client::peer_ended() { lose(kServerGone); }
+
+void H2Client::over() {
+  stream().close(lost() ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  over_.set();
+}
+
+Millis H2Client::write_stall() const { return upstream_.timeouts().upstream_write; }
+
+Millis H2Client::idle_stall() const {
+  return busy() ? Millis(0) : upstream_.settings().idle_timeout;
+}
+
+std::size_t H2Client::head_size_max() const { return upstream_.head_limits().head_size; }
+
+Millis H2Client::head_timeout() const { return upstream_.head_timeout(); }
+
+}  // namespace weir::proxy

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "http/h1_framing.h"
+#include "proxy/h2_client.h"
+
+namespace weir::proxy {
+namespace {
+
+/// What the end of a stream means: RFC 9113 section 7. A stream that was refused was not looked at
+/// (section 8.7), and is like a connection that turned out dead.
+Error error_of(std::uint32_t code) {
+  if (code == NGHTTP2_REFUSED_STREAM) return {Code::closed, Cause::none, 0, "refused stream"};
+  return {Code::reset, Cause::none, 0, "stream"};
+}
+
+bool bodiless(int status, http::Method method) {
+  return method == http::Method::head || status == 204 || status == 304 || status < 200;
+}
+
+}  // namespace
+
+H2ClientRequest::H2ClientRequest(H2Client& connection)
+    : H2Stream(connection.upstream_.context().loop, connection, 0, kUpstreamBody),
+      connection_(connection),
+      notice_(connection.upstream_.context().loop),
+      reused_(connection.count_ > 0) {}
+
+Endpoint& H2ClientRequest::endpoint() { return *connection_.endpoint_; }
+Upstream& H2ClientRequest::upstream() { return connection_.upstream_; }
+
+void H2ClientRequest::start(const http::RequestHead& head, std::string_view target,
+                            std::span<const http::HeadEdit> edits, Upgrade) {
+  http::Framing framing;
+  framing.body = head.body;
+  http::H2Fields fields;
+  fields.request(head, "http", target, edits, framing);
+  writer.rule_trailers(http::trailer_rules(head.fields, edits));
+  const bool empty = head.body.empty();
+  const Millis stall = upstream().timeouts().upstream_write;
+  connection_.submit_request(*this, fields,
+                             empty ? H2Session::Body::none : H2Session::Body::follows);
+  writer.begin(id, stall);
+  reader.begin(id, H2BodyReader::Expect::body, upstream().timeouts().upstream_body);
+  if (empty) writer.complete_with_head();
+}
+
+void H2ClientRequest::request_sent() {
+  sent_at_ = upstream().context().loop.now();
+  notice_.give();
+}
+
+Task<Result<void>> H2ClientRequest::read_head(http::Method method,
+                                              std::unique_ptr<ServerHead>& head) {
+  io::Loop& loop = upstream().context().loop;
+  while (arrived_ == nullptr && !failed_) {
+    // The limit is a total from the end of the request; before that the server need not answer.
+    Millis left{0};
+    if (sent_at_ != kNever) {
+      left = std::chrono::duration_cast<Millis>(sent_at_ + upstream().head_timeout() - loop.now());
+      if (left.count() <= 0) co_return weir::fail(Code::timed_out, "head");
+    }
+    ignore(co_await notice_.wait(left), "what came is looked at");
+  }
+  if (arrived_ == nullptr) co_return weir::fail(error_);
+  head = std::move(arrived_);
+  Result<void> done = complete(*head, method);
+  co_return done;
+}
+
+// What the fields say of the body, and the frames of its end.
+Result<void> H2ClientRequest::complete(ServerHead& head, http::Method method) {
+  if (spoiled_ != Cause::none) return weir::fail(spoiled_, "head");
+  const auto length = http::field_length(head.fields, http::Version::http11);
+  if (!length) return weir::fail(Cause::upstream_bad_response, "content-length");
+  const bool known = length->kind == http::FieldLength::Kind::known;
+  if (bodiless(head.status, method)) {
+    head.body = http::BodyLength::none();
+  } else if (known) {
+    head.body = http::BodyLength::known(length->bytes);
+  } else {
+    head.body = arrived_last_ ? http::BodyLength::known(0) : http::BodyLength::chunked();
+  }
+  return {};
+}
+
+void H2ClientRequest::field(Bytes name, Bytes value) {
+  if (final_head_) {
+    if (name.starts_with(':')) return;
+    if (arriving_ == nullptr) arriving_.reset(new ServerHead);  // its texts are the trailers'
+    if (arriving_->texts == nullptr) arriving_->texts = std::make_unique<Arena>();
+    Arena& texts = *arriving_->texts;
+    const std::string_view kept = texts.copy(name);
+    reader.received_trailers().push_back({kept, texts.copy(value), http::field_id(kept)});
+    return;
+  }
+  head_started_ = true;
+  if (arriving_ == nullptr) {
+    arriving_.reset(new ServerHead);
+    arriving_->texts = std::make_unique<Arena>();
+    arriving_->version = http::Version::http2;
+  }
+  if (name == ":status") {
+    arriving_->status = static_cast<int>(parse_u64(value).value_or(0));
+    return;
+  }
+  if (arriving_->fields.size() >= upstream().head_limits().head_fields) {
+    return spoiled(Cause::upstream_head_too_large);
+  }
+  Arena& texts = *arriving_->texts;
+  const std::string_view kept = texts.copy(name);
+  arriving_->fields.push_back({kept, texts.copy(value), http::field_id(kept)});
+}
+
+void H2ClientRequest::spoiled(Cause why) {
+  if (spoiled_ != Cause::none) return;
+  spoiled_ = why == Cause::head_too_large ? Cause::upstream_head_too_large
+             : why == Cause::bad_header   ? Cause::upstream_bad_response
+                                          : why;
+}
+
+// An informational head that nobody has read yet is replaced by the next one.
+void H2ClientRequest::fields_complete(End end) {
+  if (final_head_) {  // trailers
+    if (spoiled_ != Cause::none) reader.fail({Code::malformed, spoiled_, 0, "trailers"});
+    if (end == End::yes) reader.end();
+    return;
+  }
+  if (arriving_ == nullptr) return;
+  final_head_ = arriving_->status >= 200;
+  arrived_ = std::move(arriving_);
+  arrived_last_ = end == End::yes;
+  if (end == End::yes) reader.end();
+  notice_.give();
+}
+
+void H2ClientRequest::begin_tunnel(Activity& activity, Millis idle) {
+  reader.begin_tunnel(activity, idle);
+  writer.begin_tunnel(activity, idle);
+}
+
+Micros H2ClientRequest::send_stall() const { return connection_.send_stall(); }
+
+void H2ClientRequest::fail(Error why) {
+  if (!failed_) {
+    failed_ = true;
+    error_ = why;
+  }
+  reader.fail(why);
+  writer.fail(why);
+  notice_.give();
+}
+
+void H2ClientRequest::cancel(Error why) {
+  fail(why);
+  if (!closed_ && id > 0) connection_.reset(id, NGHTTP2_CANCEL);
+}
+
+void H2ClientRequest::closed(std::uint32_t code) {
+  closed_ = true;
+  if (code != NGHTTP2_NO_ERROR || !reader.ended()) {
+    fail(error_of(code));
+  } else if (!writer.complete()) {
+    // RFC 9113 section 8.1: the server has answered and wants no more of the request.
+    writer.fail(error_of(code));
+  }
+  if (released_) connection_.remove(*this);
+}
+
+void H2ClientRequest::release(bool reusable) {
+  released_ = true;
+  --connection_.open_;
+  if (!closed_ && !reusable && id > 0) connection_.reset(id, NGHTTP2_CANCEL);
+  if (closed_ || id <= 0 || connection_.ended()) connection_.remove(*this);
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/h2_session.h"
+
+#include <algorithm>
+#include <array>
+
+#include "proxy/h2_callbacks.h"
+
+namespace weir::proxy {
+namespace {
+
+constexpr Error kPeerGone{Code::closed, Cause::none, 0, "connection"};
+
+std::vector<nghttp2_nv> name_values(const http::H2Fields& fields) {
+  std::vector<nghttp2_nv> all;
+  all.reserve(fields.all().size());
+  for (const http::NameValue& field : fields.all()) {
+    // nghttp2 copies them before it returns; its interface is older than const.
+    auto* name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(field.name.data()));
+    auto* value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(field.value.data()));
+    all.push_back({name, value, field.name.size(), field.value.size(), NGHTTP2_NV_FLAG_NONE});
+  }
+  return all;
+}
+
+}  // namespace
+
+H2Session::H2Session(Context& context, Accepted accepted, Side side, const H2Causes& causes)
+    : context_(context),
+      causes_(causes),
+      stream_(context.loop, accepted.socket),
+      input_(stream_),
+      session_(H2Callbacks::make(*this, side)) {
+  input_.put_unread(std::move(accepted.unread));
+  output_turn_.self = end_turn_.self = send_.self = this;
+  output_turn_.run = [](Runnable& turn) { static_cast<Turn&>(turn).self->output(); };
+  end_turn_.run = [](Runnable& turn) { static_cast<Turn&>(turn).self->over(); };
+  send_.callback = [](io::Op& op) { static_cast<Send&>(op).self->sent(); };
+  retry = [](io::ChunkWaiter& waiter) { static_cast<H2Session&>(waiter).schedule_output(); };
+}
+
+H2Session::~H2Session() { WEIR_ASSERT(!sending_); }
+
+void H2Session::begin(std::span<const nghttp2_settings_entry> settings) {
+  WEIR_CHECK(nghttp2_submit_settings(session_.get(), NGHTTP2_FLAG_NONE, settings.data(),
+                                     settings.size()) == 0);
+  WEIR_CHECK(nghttp2_session_set_local_window_size(session_.get(), NGHTTP2_FLAG_NONE, 0,
+                                                   kH2ConnectionWindow) == 0);
+  if (!input_.bytes().empty()) take_apart();
+  arm();
+  schedule_output();
+}
+
+void H2Session::arm() {
+  if (lost_ || peer_ended_) return;
+  input_.expect(busy() ? io::Work::under_way : io::Work::fresh);
+  input_.arm(receive_size_);
+  update_deadline();
+  input_.watch(this);
+}
+
+void H2Session::update_deadline() {
+  if (lost_ || lingering_ || peer_ended_) return;
+  if (head_due_ == kNever) return input_.set_deadline(idle_stall());
+  const auto left = std::chrono::duration_cast<Millis>(head_due_ - context_.loop.now());
+  input_.set_deadline(std::max(left, Millis(1)));
+}
+
+void H2Session::input_arrived() {
+  if (!lost_) receive();
+}
+
+void H2Session::receive() {
+  const Result<bool> more = input_.take_arrived();
+  if (!more || !*more) {
+    receive_failed(more ? kPeerGone : more.error());
+    return;
+  }
+  if (lingering_) return drop_input();
+  if (!busy()) {
+    receive_size_ = kWindowHead;
+  } else if (input_.filled()) {
+    receive_size_ = std::min(receive_size_ * 2, kH2ReceiveMax);
+  }
+  take_apart();
+  arm();
+  schedule_output();
+}
+
+void H2Session::take_apart() {
+  const Bytes bytes = input_.view();
+  const auto taken = nghttp2_session_mem_recv(
+      session_.get(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  input_.consume(bytes.size());
+  input_.unpin();
+  if (taken >= 0) return;
+  const bool flooded = taken == NGHTTP2_ERR_FLOODED;
+  terminate(flooded ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR,
+            flooded ? causes_.flood : causes_.protocol);
+}
+
+// Nothing came in time, or nothing comes any more.
+void H2Session::receive_failed(const Error& error) {
+  const bool only_this = error.code == Code::timed_out || error.code == Code::no_memory;
+  if (lingering_ || !only_this) {
+    peer_ended_ = true;
+    if (error.code != kPeerGone.code || lingering_) return lose(error);
+    peer_ended();
+    return check_end();
+  }
+  if (error.code == Code::timed_out && head_due_ <= context_.loop.now()) {
+    terminate(NGHTTP2_ENHANCE_YOUR_CALM, causes_.head_timeout);
+  } else if (error.code == Code::timed_out && !busy()) {
+    go_away(Goaway::last, NGHTTP2_NO_ERROR);
+  }
+  arm();
+}
+
+// RFC 9113 section 5.4.1. The reason is counted once, whoever found it.
+void H2Session::terminate(std::uint32_t code, Cause why) {
+  if (terminated_) return;
+  terminated_ = true;
+  terminated_by_ = why;
+  context_.metrics.causes[static_cast<std::size_t>(why)].add();
+  nghttp2_session_terminate_session(session_.get(), code);
+  schedule_output();
+}
+
+void H2Session::go_away(Goaway which, std::uint32_t code) {
+  if (which == Goaway::notice) {
+    nghttp2_submit_shutdown_notice(session_.get());
+  } else {
+    const std::int32_t last = nghttp2_session_get_last_proc_stream_id(session_.get());
+    nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE, last, code, nullptr, 0);
+  }
+  schedule_output();
+}
+
+// A token bucket: so many frames at once, and so many in a second.
+void H2Session::count_idle_frame() {
+  const Instant now = context_.loop.now();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - idle_counted_);
+  if (seconds.count() > 0) {
+    idle_frames_ = std::max<std::int64_t>(
+        0, idle_frames_ - kH2IdleFramesPerSecond * std::min<std::int64_t>(seconds.count(), 3600));
+    idle_counted_ = now;
+  }
+  if (++idle_frames_ > kH2IdleFramesMax) {
+    terminate(NGHTTP2_ENHANCE_YOUR_CALM, causes_.flood);
+  }
+}
+
+bool H2Session::crowded() const {
+  return nghttp2_session_get_outbound_queue_size(session_.get()) >= kH2RepliesMax;
+}
+
+void H2Session::consumed(std::int32_t stream, std::size_t count) {
+  if (ended()) return;
+  // Of a stream that is closed the connection's window is given back all the same.
+  if (nghttp2_session_consume(session_.get(), stream, count) == 0) schedule_output();
+}
+
+void H2Session::resume(std::int32_t stream) {
+  if (ended()) return;
+  ignore(nghttp2_session_resume_data(session_.get(), stream), "it may not have begun to wait");
+  schedule_output();
+}
+
+void H2Session::submit_response(H2Stream& stream, const http::H2Fields& head, Body body) {
+  if (ended()) return;
+  const std::vector<nghttp2_nv> fields = name_values(head);
+  nghttp2_data_provider provider{{.ptr = &stream}, H2Callbacks::read_body};
+  ignore(nghttp2_submit_response(session_.get(), stream.id, fields.data(), fields.size(),
+                                 body == Body::follows ? &provider : nullptr),
+         "a stream that is gone tells by its writer");
+  schedule_output();
+}
+
+void H2Session::submit_request(H2Stream& stream, const http::H2Fields& head, Body body) {
+  if (ended()) return;
+  const std::vector<nghttp2_nv> fields = name_values(head);
+  nghttp2_data_provider provider{{.ptr = &stream}, H2Callbacks::read_body};
+  stream.id = nghttp2_submit_request(session_.get(), nullptr, fields.data(), fields.size(),
+                                     body == Body::follows ? &provider : nullptr, &stream);
+  if (stream.id < 0) {
+    stream.id = 0;
+    stream.closed(NGHTTP2_REFUSED_STREAM);  // no number is left on this connection
+  }
+  schedule_output();
+}
+
+std::size_t H2Session::peer_streams_max() const {
+  return nghttp2_session_get_remote_settings(session_.get(),
+                                             NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+Micros H2Session::send_stall() const { return sending_ ? stream_.send_stall() : Micros(0); }
+
+void H2Session::submit_interim(H2Stream& stream, const http::H2Fields& head) {
+  if (ended()) return;
+  const std::vector<nghttp2_nv> fields = name_values(head);
+  ignore(nghttp2_submit_headers(session_.get(), NGHTTP2_FLAG_NONE, stream.id, nullptr,
+                                fields.data(), fields.size(), nullptr),
+         "a stream that is gone tells by its writer");
+  schedule_output();
+}
+
+void H2Session::submit_trailers(H2Stream& stream) {
+  const std::vector<nghttp2_nv> fields = name_values(stream.writer.trailers());
+  ignore(nghttp2_submit_trailer(session_.get(), stream.id, fields.data(), fields.size()),
+         "a stream that is gone tells by its writer");
+}
+
+void H2Session::reset(std::int32_t stream, std::uint32_t code) {
+  if (ended()) return;
+  ignore(nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, stream, code),
+         "a stream that is gone needs none");
+  schedule_output();
+}
+
+void H2Session::schedule_output() {
+  if (!lost_ && !sending_) context_.loop.queue.push(output_turn_);
+}
+
+void H2Session::output() {
+  if (lost_ || sending_) return;
+  gather();
+  if (lost_) return;
+  if (output_.empty()) {
+    output_.clear();
+    return check_end();
+  }
+  send_.pieces = {output_.bytes()};
+  sending_ = true;
+  if (stream_.start_send(send_, write_stall())) sent();
+}
+
+// Takes frames of all streams, as many as there is room for.
+void H2Session::gather() {
+  if (nghttp2_session_want_write(session_.get()) == 0) return;
+  io::ChunkPool& chunks = context_.loop.chunks;
+  if (output_.capacity() == 0 && !chunks.allocate(output_size_, output_)) {
+    if (!io::ChunkWaiter::linked()) chunks.wait(*this);
+    return;
+  }
+  full_ = false;
+  const int failed = nghttp2_session_send(session_.get());
+  if (failed != 0) return lose({Code::malformed, Cause::internal, 0, "frames"});
+  output_size_ = full_ ? std::min(output_size_ * 2, kH2OutputMax) : kH2OutputMin;
+}
+
+void H2Session::sent() {
+  sending_ = false;
+  if (!send_.result) lose(send_.result.error());
+  if (lost_) return check_end();
+  bytes_sent_ += output_.size();
+  output_.drop_bytes();
+  if (!full_ || output_.capacity() < output_size_) output_.clear();
+  schedule_output();
+}
+
+void H2Session::lose(Error why) {
+  if (lost_) return;
+  lost_ = true;
+  input_.watch(nullptr);
+  stream_.cancel(why);
+  connection_failed(why);
+  check_end();
+}
+
+// After an error the peer is let to read why: closing with unread input would reset the connection.
+void H2Session::drop_input() {
+  dropped_ += input_.bytes().size();
+  input_.consume(input_.bytes().size());
+  input_.unpin();
+  const auto left = std::chrono::duration_cast<Millis>(linger_due_ - context_.loop.now());
+  if (dropped_ > kLingerBytesMax || left.count() <= 0) return lose(kPeerGone);
+  input_.arm(kWindowStart);
+  input_.set_deadline(left);
+  input_.watch(this);
+}
+
+void H2Session::check_end() {
+  if (sending_ || (lingering_ && !lost_)) return;
+  if (!ended()) {
+    const bool talks = nghttp2_session_want_write(session_.get()) != 0;
+    const bool listens = nghttp2_session_want_read(session_.get()) != 0 && !peer_ended_;
+    if (talks || listens || (peer_ended_ && busy() && !terminated_)) return;
+    frames_end_ = true;
+    if (terminated_) connection_failed({Code::malformed, terminated_by_, 0, "frames"});
+  }
+  if (busy()) return;
+  if (terminated_ && !lost_ && !peer_ended_) return linger();
+  context_.loop.queue.push(end_turn_);
+}
+
+void H2Session::linger() {
+  lingering_ = true;
+  linger_due_ = context_.loop.now() + Millis(kLingerMillis);
+  stream_.shutdown_write();
+  input_.set_deadline(Millis(kLingerMillis));
+}
+
+}  // namespace weir::proxy
