@@ -23,12 +23,13 @@ def arguments(scenario, port, is_floor=False):
 
 
 class Load:
-    """A load generator whose connections are open and warm, for the length of a with statement."""
+    """A load generator whose connections are open and warm, for the length of a with statement.
+    `warm_up` is in milliseconds, or "in-turn"."""
 
     def __init__(self, tools, options, cores, warm_up=150, niceness=None):
         command = [os.path.join(tools, "load"), *options, "--warm-up", str(warm_up)]
-        self.process = popen(command, cores, niceness, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True, bufsize=1)
+        self.process = popen(command, cores, niceness, text=True, bufsize=1, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def __enter__(self):
         if self.process.stdout.readline() != "ready\n":

@@ -128,7 +128,7 @@ class Scenarios(unittest.TestCase):
 
     def test_options(self):
         chosen = run.options(["--quick", "--nginx", "/bin/true"])
-        self.assertEqual((2, 0.4, "/bin/true"), (chosen.rounds, chosen.seconds, chosen.nginx))
+        self.assertEqual((2, 0.3, "/bin/true"), (chosen.rounds, chosen.seconds, chosen.nginx))
         chosen = run.options(["--quick", "--rounds", "5", "--seconds", "0.2"])
         self.assertEqual((5, 0.2), (chosen.rounds, chosen.seconds))
 

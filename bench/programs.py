@@ -73,7 +73,8 @@ class NotStarted(SystemExit):
 
     def __init__(self, program, said):
         lines = list(filter(None, map(str.strip, said.splitlines())))
-        self.reason = lines[-1][:160] if lines else "it said nothing"
+        lines.append(lines[-1] if lines else "it said nothing")
+        self.reason = next((line for line in lines if "error" in line), lines[-1])[:160]
         super().__init__(f"{program.name} did not start: {' '.join(program.command)}\n{said}")
 
 

@@ -60,7 +60,7 @@ def options(arguments=None):
     if unknown:
         parser.error(f"no proxy {', '.join(sorted(unknown))}")
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 5)
-    chosen.seconds = chosen.seconds or (0.4 if chosen.quick else 1)
+    chosen.seconds = chosen.seconds or (0.3 if chosen.quick else 1)
     chosen.open_rounds = 1 if chosen.quick else chosen.rounds
     return chosen
 

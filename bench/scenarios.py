@@ -39,17 +39,17 @@ def paths_of(scenario):
     return [f"/bytes/1024/{n}/" for n in range(scenario.routes)] or ["/"]
 
 
-def uploads(name, size, quick=False):
+def uploads(name, size):
     shape = "bulk" if size > 64 * KIB else "small"
     title = f"POST {size // KIB} KiB" if size < MIB else f"POST {size // MIB} MiB"
     return Scenario(name, title, "/take", 6, 64 if shape == "small" else 16,
-                    body=size, load=("--method", "POST"), shape=shape, quick=quick,
+                    body=size, load=("--method", "POST"), shape=shape,
                     floors=SMALL_FLOORS if shape == "small" else BULK_FLOORS)
 
 
 ALL = [
     Scenario("1k", "1 KiB, 64 connections", goal=0.72, quick=True),
-    Scenario("1k-1000", "1 KiB, 1,000 connections", connections=1000, goal=0.55, quick=True),
+    Scenario("1k-1000", "1 KiB, 1,000 connections", connections=1000, goal=0.55),
     Scenario("1k-2000", "1 KiB, 2,000 connections", connections=2000, goal=0.55),
     Scenario("64k", "64 KiB, 64 connections", f"/bytes/{64 * KIB}", 64 * KIB, shape="bulk",
              floors=BULK_FLOORS, goal=0.85, quick=True),
@@ -57,7 +57,7 @@ ALL = [
              floors=BULK_FLOORS, goal=0.65, quick=True),
     Scenario("new", "1 KiB, a new connection for each request", load=("--close", "asked"),
              floors=(POOLED,), goal=0.85, quick=True),
-    uploads("post-16k", 16 * KIB, quick=True),
+    uploads("post-16k", 16 * KIB),
     uploads("post-1m", MIB),
     Scenario("tls-1k", "HTTPS, 1 KiB, 64 connections", front="tls", floors=(), goal=0.8,
              quick=True),
