@@ -114,7 +114,7 @@ def beside_handshakes(bench, scenario, proxies):
     """
     def storm(proxy, seconds):
         return Beside(bench, proxy.beside_port, STORM, seconds,
-                      lambda result: round(result["handshakes"] / result["seconds"]), niceness=19)
+                      lambda result: round(result["handshakes"] / result["seconds"]), niceness=10)
     return open_loop_beside(bench, scenario, proxies, storm)
 
 

@@ -170,15 +170,20 @@ class Origin {
         send_some(connection);
       } else if (connection.left > 0) {
         next_pieces(connection);
-      } else if (connection.close_after && !connection.sinking) {
-        return kill(connection);
-      } else if (connection.h2 != nullptr && !connection.h2->produce(connection.out)) {
+      } else if (!goes_on(connection)) {
         return kill(connection);
       } else if (connection.out.empty() && !receive(connection)) {
         return;
       }
     }
     ready_.push_back(&connection);
+  }
+
+  /// Whether there is more to come when all has been sent; that of HTTP/2 which can be sent is put
+  /// into `out`.
+  static bool goes_on(Connection& connection) {
+    if (connection.h2 != nullptr) return connection.h2->produce(connection.out);
+    return !connection.close_after || connection.sinking;
   }
 
   void send_some(Connection& connection) {

@@ -126,8 +126,7 @@ void H2Server::answer(std::int32_t id, Stream& stream) {
 ssize_t H2Server::read_body(nghttp2_session*, std::int32_t, std::uint8_t* into, std::size_t size,
                             std::uint32_t* flags, nghttp2_data_source* source, void*) {
   auto& response = *static_cast<Response*>(source->ptr);
-  std::size_t filled = std::min(size, response.out.size() - response.out_sent);
-  std::memcpy(into, response.out.data() + response.out_sent, filled);
+  std::size_t filled = response.out.copy(reinterpret_cast<char*>(into), size, response.out_sent);
   response.out_sent += filled;
   while (filled < size && response.left > 0) {
     const std::size_t from = response.at % kBlockSize;
