@@ -64,6 +64,12 @@ inline constexpr int kEventsPerWait = 64;
 inline constexpr unsigned kRingEntries = 512;
 inline constexpr unsigned kRingBuffers = 64;
 
+// Before a connection's protocol begins.
+inline constexpr std::size_t kProxyHeaderMax = 4_KiB;  ///< a PROXY header with all its additions
+/// A ClientHello with the heads of its records: what is held until its upstream is known. Browsers
+/// send less than 2 KiB, post-quantum keys included.
+inline constexpr std::size_t kClientHelloMax = 16_KiB;
+
 // HTTP/2, per connection. What clients have sent and nobody has read yet is at most kH2Window for
 // each stream and kH2ConnectionWindow together; what is to be sent is gathered in one chunk of
 // kH2OutputMax, and stands otherwise in the exchanges' own buffers. Heads are bounded by

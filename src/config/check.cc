@@ -24,7 +24,7 @@ class Checks {
 
   void run() {
     check_listens();
-    for (const ListenDraft& listen : draft_.listen_drafts) check_listen_upstream(listen);
+    for (const ListenDraft& listen : draft_.listen_drafts) check_listen(listen);
     check_route_names();
     for (const RouteDraft& route : draft_.route_drafts) check_actions(route);
     for (const UpstreamDraft& upstream : draft_.upstream_drafts) check_upstream(upstream);
@@ -62,9 +62,48 @@ class Checks {
     }
   }
 
-  void check_listen_upstream(const ListenDraft& listen) {
+  void check_listen(const ListenDraft& listen) {
     if (listen.upstream_node != nullptr) {
       use_upstream(listen.tcp_upstream, listen.upstream_node->place);
+    }
+    check_proxy_protocol(listen);
+    for (const PassthroughDraft& entry : listen.passthrough_drafts) {
+      if (entry.upstream_node == nullptr) continue;
+      use_upstream(entry.upstream, entry.upstream_node->place);
+    }
+    check_passthrough_twice(listen);
+  }
+
+  /// A list that can never mean anybody.
+  void check_proxy_protocol(const ListenDraft& listen) {
+    if (listen.proxy_protocol_node == nullptr || listen.address_node == nullptr) return;
+    const bool local = listen.address.kind == Address::Kind::unix_path;
+    const Place& place = listen.proxy_protocol_node->place;
+    if (local && !listen.proxy_protocol.networks.empty()) {
+      report_.error(place, "the peers of a unix socket have no address",
+                    "write proxy_protocol = \"unix\"");
+    } else if (!local && listen.proxy_protocol.unix_sockets) {
+      report_.error(place, fmt::format("{} is not a unix socket", listen.address.text()),
+                    "write the networks of the proxies, as in [\"10.0.0.0/8\"]");
+    }
+  }
+
+  /// Of two entries for one name and one protocol only the first is ever used.
+  void check_passthrough_twice(const ListenDraft& listen) {
+    std::map<std::pair<std::string, std::string>, Place> seen;
+    const std::vector<std::string> any = {""};
+    for (const PassthroughDraft& entry : listen.passthrough_drafts) {
+      if (entry.names.empty() && entry.protocols.empty()) continue;  // a mistake of its own
+      for (const std::string& name : entry.names.empty() ? any : entry.names) {
+        for (const std::string& protocol : entry.protocols.empty() ? any : entry.protocols) {
+          const auto [first, fresh] = seen.emplace(std::pair(name, protocol), entry.node->place);
+          if (fresh) continue;
+          report_.error(entry.node->place,
+                        fmt::format("\"{}\" is passed through by two entries",
+                                    name.empty() ? protocol : name),
+                        fmt::format("the first is at {}", report_.where(first->second)));
+        }
+      }
     }
   }
 
@@ -144,8 +183,9 @@ class Checks {
       return report_.error(whole, "there is no [[listen]]",
                            "add [[listen]] with address = \":8080\"");
     }
-    const bool http = std::ranges::any_of(
-        draft_.listen_drafts, [](const ListenDraft& listen) { return listen.tcp_node == nullptr; });
+    const bool http = std::ranges::any_of(draft_.listen_drafts, [](const ListenDraft& listen) {
+      return listen.tcp_node == nullptr && listen.node->find("passthrough") == nullptr;
+    });
     if (http && document_.find("route") == nullptr) {
       report_.error(whole, "there is no [[route]], so every request would be answered with 404",
                     "add [[route]] with upstream = \"name\"");

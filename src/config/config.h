@@ -83,6 +83,9 @@ enum class UpstreamProtocol : std::uint8_t { http1, http2 };
 
 enum class Balance : std::uint8_t { round_robin, least_connections };
 
+/// The header by which a server is told whose connection it is.
+enum class ProxyProtocol : std::uint8_t { off, v1, v2 };
+
 struct Upstream {
   std::string name;
   std::vector<Server> servers;
@@ -95,8 +98,9 @@ struct Upstream {
   std::size_t requests_max = 0;  ///< requests per connection; 0: no limit
   Millis retry_after{1'000};     ///< first wait before a failed server is tried again (doubles)
   Millis retry_after_max{30'000};
-  std::optional<Millis> connect_timeout;  ///< overrides timeouts.upstream_connect
-  std::optional<Millis> head_timeout;     ///< overrides timeouts.upstream_head
+  std::optional<Millis> connect_timeout;              ///< overrides timeouts.upstream_connect
+  std::optional<Millis> head_timeout;                 ///< overrides timeouts.upstream_head
+  ProxyProtocol proxy_protocol = ProxyProtocol::off;  ///< sent first on each connection
 };
 
 enum class HeaderAction : std::uint8_t { set, add, remove };
@@ -165,9 +169,27 @@ struct Route {
   std::vector<HeaderRule> response_headers;
 };
 
+/// Peers that have to begin with a PROXY header. Empty: nobody.
+struct ProxyPeers {
+  std::vector<Network> networks;
+  bool unix_sockets = false;
+  [[nodiscard]] bool empty() const { return networks.empty() && !unix_sockets; }
+};
+
+/// TLS connections that are passed on as they are: those that want one of the names and offer one
+/// of the protocols.
+struct Passthrough {
+  std::vector<std::string> names;      ///< SNI, lower case; "*.example.com": one label; empty: any
+  std::vector<std::string> protocols;  ///< ALPN; empty: any
+  std::string upstream;
+};
+
 struct Listen {
   Address address;
-  std::string tcp_upstream;  ///< plain TCP to this upstream; empty: HTTP
+  ProxyPeers proxy_protocol;
+  std::vector<Passthrough> passthrough;  ///< as written; proxy/passthrough.h has the order
+  [[nodiscard]] bool serves_http() const { return tcp_upstream.empty() && passthrough.empty(); }
+  std::string tcp_upstream;              ///< plain TCP to this upstream; empty: HTTP
   int backlog = 4096;
   unsigned unix_mode = 0660;  ///< permissions of a unix socket
 };

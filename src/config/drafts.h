@@ -11,11 +11,18 @@
 
 namespace weir::config {
 
+struct PassthroughDraft : Passthrough {
+  const Node* node = nullptr;
+  const Node* upstream_node = nullptr;
+};
+
 struct ListenDraft : Listen {
   const Node* node = nullptr;
   const Node* address_node = nullptr;   ///< null when it is missing or invalid
   const Node* upstream_node = nullptr;  ///< of tcp
   const Node* tcp_node = nullptr;
+  const Node* proxy_protocol_node = nullptr;
+  std::vector<PassthroughDraft> passthrough_drafts;
 };
 
 struct UpstreamDraft : Upstream {

@@ -107,11 +107,26 @@ class Dump {
     if (!listen.tcp_upstream.empty()) {
       lines.push_back(fmt::format("tcp = {{ upstream = {} }}", quoted(listen.tcp_upstream)));
     }
+    std::vector<std::string> entries;
+    for (const Passthrough& entry : listen.passthrough) entries.push_back(passthrough(entry));
+    if (!entries.empty()) lines.push_back(fmt::format("passthrough = [{}]", list(entries)));
+    std::vector<std::string> peers;
+    for (const Network& n : listen.proxy_protocol.networks) peers.push_back(show_network(n));
+    if (listen.proxy_protocol.unix_sockets) peers.emplace_back("unix");
+    put_list(lines, "proxy_protocol", peers);
     for (std::string& line : fields(Section::listen, &listen, show_)) lines.push_back(line);
     if (all() || listen.unix_mode != Listen().unix_mode) {
       lines.push_back(fmt::format("unix_mode = \"{:04o}\"", listen.unix_mode));
     }
     put_section("[[listen]]", lines);
+  }
+
+  static std::string passthrough(const Passthrough& entry) {
+    std::vector<std::string> parts;
+    put_list(parts, "sni", entry.names);
+    put_list(parts, "alpn", entry.protocols);
+    put_list(parts, "upstream", {entry.upstream});
+    return fmt::format("{{ {} }}", list(parts));
   }
 
   void put_upstream(const Upstream& upstream) {

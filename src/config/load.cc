@@ -128,7 +128,10 @@ class Loading {
     check_draft(report_, draft, document);
     if (report_.failed()) return;
     auto config = std::make_shared<Config>(static_cast<Config&>(draft));
-    for (ListenDraft& listen : draft.listen_drafts) config->listens.push_back(std::move(listen));
+    for (ListenDraft& listen : draft.listen_drafts) {
+      for (auto& entry : listen.passthrough_drafts) listen.passthrough.push_back(std::move(entry));
+      config->listens.push_back(std::move(listen));
+    }
     for (UpstreamDraft& u : draft.upstream_drafts) config->upstreams.push_back(std::move(u));
     config->routes = ordered_routes(report_, std::move(draft.route_drafts));
     if (!draft.admin_given) config->admin.address = default_admin_address();

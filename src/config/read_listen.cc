@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "config/address.h"
+#include "config/pattern.h"
 #include "config/read.h"
 #include "config/read_value.h"
 
@@ -39,6 +40,79 @@ void read_listen_tcp(Report& report, const Node& node, const Setting& setting, L
 void read_tcp_upstream(Report& report, const Node& node, const Setting& setting,
                        ListenDraft& into) {
   read_value(report, node, setting, into.tcp_upstream);
+  into.upstream_node = &node;
+}
+
+void read_listen_proxy_protocol(Report& report, const Node& node, const Setting& setting,
+                                ListenDraft& into) {
+  into.proxy_protocol_node = &node;
+  for (const Node* item : read_texts(report, node, setting)) {
+    if (item->text == "unix") {
+      into.proxy_protocol.unix_sockets = true;
+    } else if (auto network = parse_network(item->text); network) {
+      into.proxy_protocol.networks.push_back(*network);
+    } else {
+      report.error(item->place, std::move(network.error()));
+    }
+  }
+}
+
+void read_listen_passthrough(Report& report, const Node& node, const Setting& setting,
+                             ListenDraft& into) {
+  if (!node.is(Node::Kind::array)) {
+    return report.error(
+        node.place,
+        fmt::format("\"{}\" must be a list of tables, not {}", setting.name, kind_name(node.kind)),
+        "write [{ sni = \"example.com\", upstream = \"name\" }]");
+  }
+  for (const Node& item : node.items) {
+    if (!item.is(Node::Kind::table)) {
+      report.error(item.place,
+                   fmt::format("an entry of \"{}\" must be a table, not {}", setting.name,
+                               kind_name(item.kind)),
+                   "write { sni = \"example.com\", upstream = \"name\" }");
+      continue;
+    }
+    PassthroughDraft& entry = into.passthrough_drafts.emplace_back();
+    entry.node = &item;
+    read_section(report, item, Section::passthrough, &entry);
+    const bool conditions = item.find("sni") != nullptr || item.find("alpn") != nullptr;
+    if (conditions) continue;
+    report.error(item.place, "an entry of passthrough needs `sni` or `alpn`",
+                 "what matches none goes to the listener's tcp = { upstream = … }");
+  }
+}
+
+void read_passthrough_sni(Report& report, const Node& node, const Setting& setting,
+                          PassthroughDraft& into) {
+  for (const Node* item : read_texts(report, node, setting)) {
+    auto name = parse_host(item->text);
+    if (!name) {
+      report.error(item->place, std::move(name.error()));
+    } else if (name->empty() || name->find_first_of(":[") != std::string::npos) {
+      report.error(item->place,
+                   fmt::format("\"{}\" is not a name that a client can want", item->text),
+                   "write \"example.com\" or \"*.example.com\"; without sni every name matches");
+    } else {
+      into.names.push_back(*std::move(name));
+    }
+  }
+}
+
+void read_passthrough_alpn(Report& report, const Node& node, const Setting& setting,
+                           PassthroughDraft& into) {
+  for (const Node* item : read_texts(report, node, setting)) {
+    if (item->text.empty() || item->text.size() > 255) {
+      report.error(item->place, "the name of a protocol has from 1 to 255 bytes");
+    } else {
+      into.protocols.push_back(item->text);
+    }
+  }
+}
+
+void read_passthrough_upstream(Report& report, const Node& node, const Setting& setting,
+                               PassthroughDraft& into) {
+  read_value(report, node, setting, into.upstream);
   into.upstream_node = &node;
 }
 

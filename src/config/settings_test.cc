@@ -61,6 +61,7 @@ struct Defaults {
       case Section::respond: return &respond;
       case Section::none:
       case Section::tcp:
+      case Section::passthrough:
       case Section::match:
       case Section::redirect:
       case Section::rewrite:

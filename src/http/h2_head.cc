@@ -137,7 +137,9 @@ void H2Fields::reserve(const FieldList& fields, std::span<const HeadEdit> edits,
   std::size_t size = text_.size() + more;
   for (const Field& field : fields) size += field.name.size();
   for (const HeadEdit& edit : edits) size += edit.name.size() + edit.value.size();
+  constexpr std::size_t kOurs = 8;  // pseudo-header fields, Date, lengths
   WEIR_ASSERT(fields_.empty());
+  fields_.reserve(fields.size() + edits.size() + kOurs);
   text_.reserve(size);
 }
 
@@ -147,12 +149,12 @@ void H2Fields::add(std::string_view name, std::string_view value) {
 
 // RFC 9113 section 8.2.1.
 std::string_view H2Fields::lower(std::string_view name) {
-  std::size_t at = 0;
-  while (at < name.size() && ascii_lower(name[at]) == name[at]) ++at;
-  if (at == name.size()) return name;
   const std::size_t begin = text_.size();
   WEIR_ASSERT(begin + name.size() <= text_.capacity());
-  for (const char c : name) text_.push_back(ascii_lower(c));
+  text_.resize_and_overwrite(begin + name.size(), [&](char* data, std::size_t size) {
+    for (std::size_t i = 0; i < name.size(); ++i) data[begin + i] = ascii_lower(name[i]);
+    return size;
+  });
   return std::string_view(text_).substr(begin);
 }
 

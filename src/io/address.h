@@ -22,6 +22,7 @@ struct Peer {
   std::array<std::uint8_t, 16> ip{};
   std::uint16_t port = 0;
   bool unix_socket = false;
+  bool operator==(const Peer&) const = default;
   /// "192.0.2.1", "2001:db8::1" or "unix".
   [[nodiscard]] std::string text() const;
   /// The same in memory of the caller's.

@@ -124,6 +124,8 @@ class Io {
   /// socket unwritable for long although it reads all the time; this is how it is told from one
   /// that stopped.
   [[nodiscard]] virtual std::uint64_t unacknowledged(const Socket& socket) const = 0;
+  /// Where the peer connected to: this end of an accepted connection. Costs a system call.
+  [[nodiscard]] virtual Peer local_end(const Socket& socket) const;
   /// Makes close() reset the connection (RST), so that the peer cannot take it for a proper end.
   virtual void reset_on_close(Socket& socket) = 0;
   /// Ends our direction (FIN) behind what was sent.

@@ -358,7 +358,10 @@ TEST_P(IoContract, AnAcceptedConnectionTellsItsPeer) {
   ASSERT_TRUE(op.result.has_value());
   EXPECT_EQ(op.peer.text(), "127.0.0.1");
   EXPECT_NE(op.peer.port, 0);
-  TcpStream server(world.loop, world.loop.io().adopt(*op.result));
+  Socket* socket = world.loop.io().adopt(*op.result);
+  EXPECT_EQ(world.loop.io().local_end(*socket).text(), "127.0.0.1");
+  EXPECT_EQ(world.loop.io().local_end(*socket).port, listening.address.port());
+  TcpStream server(world.loop, socket);
 }
 
 TEST_P(IoContract, CloseForgetsAReceiveThatIsUnderWay) {

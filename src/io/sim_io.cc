@@ -99,6 +99,11 @@ void SimIo::leave_line(SimSocket& socket, RecvOp& op) {
   stop_waiting_for_memory(socket);
 }
 
+Peer SimIo::local_end(const Socket& socket) const {
+  const auto& known = static_cast<const SimSocket&>(socket);
+  return known.connection->ends[static_cast<std::size_t>(1 - known.side)].peer;
+}
+
 void SimIo::shutdown_write(Socket& base) {
   SimSocket& socket = of(base);
   SimEnd& end = own(socket);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "io/sim_socket.h"
 
@@ -198,6 +199,9 @@ void SimNetwork::attempt_connect(const Connection& connection, const SocketAddre
 void SimNetwork::establish(const Connection& connection, SimListener& listener) {
   note(kConnected, connection->id, 0);
   connection->ends[1].peer = peer_of(listener.address, connection->id);
+  sockaddr_storage address{};
+  std::memcpy(&address, listener.address.get(), listener.address.size());
+  connection->ends[0].peer = Peer::from(address);
   listener.queue.push_back(connection);
   for (SimSocket* socket : listener.sockets) {
     if (socket->reading != nullptr) socket->io->loop_.queue.push(*socket->reading);

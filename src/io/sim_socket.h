@@ -38,12 +38,12 @@ struct SimSocket final : Socket, ChunkWaiter {
 
 struct SimEnd {
   SimSocket* socket = nullptr;  // nullptr: not adopted yet, or closed
-  Peer peer;
-  std::string inbox;          // arrived, not read
-  std::size_t in_flight = 0;  // on the wire to this end
-  Instant last_delivery{};    // what is sent later arrives later
-  bool ended = false;         // the other's end has arrived
-  bool write_ended = false;   // this end has sent its own
+  Peer peer;                    // who is at the other end
+  std::string inbox;            // arrived, not read
+  std::size_t in_flight = 0;    // on the wire to this end
+  Instant last_delivery{};      // what is sent later arrives later
+  bool ended = false;           // the other's end has arrived
+  bool write_ended = false;     // this end has sent its own
   bool broken = false;
   bool closed = false;
   std::uint64_t taken = 0;   // bytes that receives of this end were given
@@ -91,6 +91,7 @@ class SimIo final : public Io {
   void close(Socket& socket) override;
   // The simulated network accepts bytes as the peer takes them: what is not accepted has not moved.
   [[nodiscard]] std::uint64_t unacknowledged(const Socket&) const override { return 0; }
+  [[nodiscard]] Peer local_end(const Socket& socket) const override;
   void reset_on_close(Socket& socket) override { of(socket).reset_on_close = true; }
   void shutdown_write(Socket& socket) override;
 

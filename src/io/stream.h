@@ -35,6 +35,8 @@ class Stream {
   /// How long nothing has left of the bytes that wait for the peer; zero when none wait. Costs a
   /// system call.
   [[nodiscard]] virtual Micros send_stall() const = 0;
+  /// Where the peer connected to: this end of an accepted connection. Costs a system call.
+  [[nodiscard]] virtual Peer local_end() const = 0;
   /// The socket whose bytes are this stream's bytes, for splice; nullptr if they are transformed.
   virtual Socket* plain_socket() = 0;
 

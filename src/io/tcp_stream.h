@@ -33,6 +33,9 @@ class TcpStream final : public Stream, private Timer {
     return socket_ == nullptr ? 0 : loop_->io().unacknowledged(*socket_);
   }
   [[nodiscard]] Micros send_stall() const override;
+  [[nodiscard]] Peer local_end() const override {
+    return socket_ == nullptr ? Peer() : loop_->io().local_end(*socket_);
+  }
   /// Gives the socket up, to whoever makes another stream of it. Nothing is under way.
   [[nodiscard]] Socket* release();
 

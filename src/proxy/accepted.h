@@ -5,7 +5,9 @@
 // it last closes it.
 #pragma once
 
+#include <memory>
 #include <span>
+#include <string>
 
 #include "io/address.h"
 #include "io/chunk.h"
@@ -21,8 +23,11 @@ struct Unread {
 
 struct Accepted {
   io::Socket* socket = nullptr;  ///< owned: to be closed
-  io::Peer peer;
+  io::Peer peer;                 ///< the client: who is connected, or of whom a PROXY header told
   Unread unread;
+  /// Where the client connected to, if a PROXY header has said so.
+  std::unique_ptr<const io::Peer> destination = {};
+  std::string name = {};  ///< that its ClientHello wants, if one was looked at
 };
 
 }  // namespace weir::proxy

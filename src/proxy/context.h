@@ -12,6 +12,7 @@
 
 #include "async/scope.h"
 #include "http/date.h"
+#include "http/h2_head.h"
 #include "io/loop.h"
 #include "proxy/metrics.h"
 #include "proxy/record.h"
@@ -53,6 +54,7 @@ struct Context {
   Scope scope;  ///< what runs of the connections, and of the worker itself
   WorkerMetrics& metrics;
   TextPool texts;
+  http::H2Fields h2_fields;  ///< room for the head that is being encoded
   Random random;
   LogSink* log = nullptr;              ///< nullptr: no access log
   io::PipePool* pipes = nullptr;       ///< nullptr: nothing is spliced

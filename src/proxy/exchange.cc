@@ -92,10 +92,11 @@ Task<Result<void>> Exchange::attempt() {
   }
   const Instant begun = context_.loop.now();
   if (upstream.shares_connections() && !fresh_) co_await upstream.await_opening(*endpoint_);
-  if (!fresh_) lease_ = UpstreamLease::of_kept(upstream, endpoint_);
+  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
+  if (!fresh_) lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get());
   if (!lease_) {
-    Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_);
-    if (socket) lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket);
+    Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
+    if (socket) lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket, ends_.get());
     if (aborted_.where != nullptr) co_return fail(aborted_);
     if (!socket) {
       // Descriptors that are wanting here say nothing about the server.

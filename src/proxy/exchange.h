@@ -104,6 +104,7 @@ class Exchange {
   int retries_ = 0;
   bool fresh_ = false;  // the next attempt uses a new connection
   LeaseFault lease_fault_ = LeaseFault::none;
+  std::unique_ptr<const Ends> ends_;  // that the server is told of; nullptr: it is told nothing
   io::ConnectHandle connecting_;
   UpstreamLease lease_;
   std::shared_ptr<Endpoint> endpoint_;    // used last

@@ -5,9 +5,11 @@
 
 namespace weir::proxy {
 
-H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket)
+H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+                   const Ends* ends)
     : upstream_(upstream),
       endpoint_(std::move(endpoint)),
+      ends_(ends == nullptr ? nullptr : new const Ends(*ends)),
       stream_(upstream.context().loop, socket),
       input_(stream_),
       reader_(input_, &stream_, kUpstreamBody),
@@ -23,8 +25,8 @@ H1Client::~H1Client() {
 }
 
 H1Client* H1Client::open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                             io::Socket* socket) {
-  auto* client = new H1Client(upstream, endpoint, socket);
+                             io::Socket* socket, const Ends* ends) {
+  auto* client = new H1Client(upstream, endpoint, socket, ends);
   client->begin_exchange();
   return client;
 }
@@ -101,31 +103,44 @@ void H1Client::cancel(Error why) {
 }
 
 bool H1Client::fit(Instant now) const {
-  if (last_) return false;
+  if (last_ || (ends_ != nullptr) != upstream_.tells_ends()) return false;
   const config::Upstream& settings = upstream_.settings();
   if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
   if (settings.requests_max > 0 && requests_ >= settings.requests_max) return false;
   return !endpoint_->retired;
 }
 
-H1Client* H1Client::take_idle(Upstream& upstream, Endpoint& endpoint) {
+// Its deadline may just have passed, and its receive be about to be told.
+bool H1Client::late(Instant now) const {
+  const Millis idle_timeout = upstream_.settings().idle_timeout;
+  return idle_timeout.count() > 0 && now - idle_since_ >= idle_timeout;
+}
+
+// The one that was used last, of those for this client if servers are told whose they are.
+H1Client* H1Client::find_idle(Endpoint& endpoint, const Ends* ends) {
+  if (ends == nullptr) return endpoint.idle.empty() ? nullptr : &endpoint.idle.front();
+  H1Client* found = nullptr;
+  endpoint.idle.for_each([&](H1Client& client) {
+    const bool own = client.ends_ == nullptr || *client.ends_ == *ends;
+    if (found == nullptr && own) found = &client;
+  });
+  return found;
+}
+
+H1Client* H1Client::take_idle(Upstream& upstream, Endpoint& endpoint, const Ends* ends) {
   const Instant now = upstream.context().loop.now();
-  while (!endpoint.idle.empty()) {
-    H1Client& client = endpoint.idle.front();
-    // Its deadline may just have passed, and its receive be about to be told.
-    const Millis idle_timeout = upstream.settings().idle_timeout;
-    const bool late = idle_timeout.count() > 0 && now - client.idle_since_ >= idle_timeout;
-    if (late || !client.fit(now)) {
-      client.discard_idle();
+  while (H1Client* const client = find_idle(endpoint, ends)) {
+    if (client->late(now) || !client->fit(now)) {
+      client->discard_idle();
       continue;
     }
-    client.ListNode<H1Client>::unlink();
+    client->ListNode<H1Client>::unlink();
     --endpoint.idle_count;
     upstream.counts().idle.sub();
-    client.input_.watch(nullptr);
-    client.input_.set_deadline(Millis(0));
-    client.begin_exchange();
-    return &client;
+    client->input_.watch(nullptr);
+    client->input_.set_deadline(Millis(0));
+    client->begin_exchange();
+    return client;
   }
   return nullptr;
 }
@@ -139,7 +154,13 @@ void H1Client::give_back(std::unique_ptr<H1Client> client, bool response_keep_al
   const bool clean = response_keep_alive && client->reader_.complete() &&
                      client->writer_.complete() && client->input_.view().empty() &&
                      !client->input_.arrived() && client->fit(now);
-  if (!clean || endpoint.idle_count >= upstream.settings().idle_max) return;
+  const std::size_t idle_max = upstream.settings().idle_max;
+  // Of clients that have left connections are left as well, and must not keep those of others out.
+  const bool full = endpoint.idle_count >= idle_max;
+  if (clean && full && client->ends_ != nullptr && idle_max > 0) {
+    endpoint.idle.back().discard_idle();
+  }
+  if (!clean || endpoint.idle_count >= idle_max) return;
   H1Client& kept = *client.release();
   kept.idle_since_ = now;
   endpoint.idle.push_front(kept);

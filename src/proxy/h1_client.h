@@ -22,7 +22,9 @@ class H1Client final : public ListNode<H1Client>,
                        private Input::Watcher,
                        public Pooled {
  public:
-  H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket);
+  /// `ends`: what the server was told of the connection's client; nullptr: nothing.
+  H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+           const Ends* ends);
   ~H1Client() override;
 
   // UpstreamRequest
@@ -50,11 +52,11 @@ class H1Client final : public ListNode<H1Client>,
   [[nodiscard]] Upstream& upstream() override { return upstream_; }
 
   /// Takes an idle connection out of its pool, for an exchange; nullptr if there is none that is
-  /// fit.
-  static H1Client* take_idle(Upstream& upstream, Endpoint& endpoint);
+  /// fit. One whose server was told of a client (`ends`) is fit for that client only.
+  static H1Client* take_idle(Upstream& upstream, Endpoint& endpoint, const Ends* ends);
   /// Takes over a socket that was connected to the endpoint, for an exchange.
   static H1Client* open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                            io::Socket* socket);
+                            io::Socket* socket, const Ends* ends);
   /// Puts a connection into its pool if nothing about it is in doubt, else closes it.
   static void give_back(std::unique_ptr<H1Client> client, bool response_keep_alive);
   /// Closes this idle connection and removes it from its pool. Deletes this.
@@ -64,9 +66,12 @@ class H1Client final : public ListNode<H1Client>,
   void input_arrived() override { discard_idle(); }
   void begin_exchange();
   [[nodiscard]] bool fit(Instant now) const;
+  [[nodiscard]] bool late(Instant now) const;
+  static H1Client* find_idle(Endpoint& endpoint, const Ends* ends);
 
   Upstream& upstream_;
   std::shared_ptr<Endpoint> endpoint_;
+  std::unique_ptr<const Ends> ends_;  // that the server was told of
   io::TcpStream stream_;
   Input input_;
   io::Chunk head_;  // under the response's head

@@ -14,8 +14,12 @@ constexpr std::uint64_t kDrainBytesMax = 64_KiB;
 // At the start of a drain an idle client may be about to send: it is still answered for so long.
 constexpr Millis kDrainIdle{1000};
 // A new connection is not taken for an idle one for so long.
-constexpr Millis kFresh{1000};
+constexpr std::uint32_t kFreshMillis = 1000;
 constexpr Error kClientGone{Code::closed, Cause::client_closed, 0, "client"};
+
+std::uint32_t millis_of(Instant instant) {
+  return static_cast<std::uint32_t>(instant.time_since_epoch() / Millis(1));
+}
 
 /// RFC 9113 section 3.3: a client that knows it speaks HTTP/2 here begins with its preface, of
 /// which a part may have come.
@@ -32,8 +36,9 @@ H1Server::H1Server(Context& context, Accepted accepted, Handler* handler)
       stream_(context.loop, accepted.socket),
       input_(stream_),
       handler_(handler),
-      accepted_(context.loop.now()),
-      peer_(accepted.peer) {
+      destination_(std::move(accepted.destination)),
+      peer_(accepted.peer),
+      accepted_(millis_of(context.loop.now())) {
   input_.put_unread(std::move(accepted.unread));
   context_.metrics.connections_active.add();
 }
@@ -106,6 +111,7 @@ Task<> H1Server::serve() {
 void H1Server::become_http2() {
   request_.reset();
   Accepted accepted{stream_.release(), peer_, input_.take_unread()};
+  accepted.destination = std::move(destination_);
   auto* server = new H2Server(context_, std::move(accepted), handler_);
   ListNode<Connection>::replace_by(*server);
   if (draining_) server->drain();
@@ -113,7 +119,9 @@ void H1Server::become_http2() {
   delete this;
 }
 
-void H1Server::begin_request() { request_.reset(new H1Request(stream_, input_, context_, peer_)); }
+void H1Server::begin_request() {
+  request_.reset(new H1Request(stream_, input_, context_, peer_, destination_.get()));
+}
 
 // Reads a request's head, of which something has arrived, or the end of the connection.
 Task<H1Server::Next> H1Server::read_head() {
@@ -282,7 +290,8 @@ void H1Server::abort(Error why) {
 // One that was just made is about to ask; one that is turned away has no place that its end would
 // free for somebody else.
 bool H1Server::idle() const {
-  const bool fresh = requests_ == 0 && context_.loop.now() - accepted_ < kFresh;
+  const std::uint32_t age = millis_of(context_.loop.now()) - accepted_;
+  const bool fresh = requests_ == 0 && age < kFreshMillis;
   return request_ == nullptr && !aborted_ && !fresh && turned_away_ == Cause::none;
 }
 
@@ -301,7 +310,8 @@ void H1Server::drain() {
   }
 }
 
-H1Request::H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer)
+H1Request::H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer,
+                     const io::Peer* destination)
     : Timer([](Timer& timer) { static_cast<H1Request&>(timer).on_timer(); }),
       begun(context.loop.now()),
       reader(input, &stream, kClientBody),
@@ -310,6 +320,8 @@ H1Request::H1Request(io::TcpStream& stream, Input& input, Context& context, cons
       context_(context) {
   client.peer = peer;
   client.peer_text = peer.text_in(peer_text_);
+  client.stream = &stream;
+  client.destination = destination;
 }
 
 void H1Request::cancel(Error why) {

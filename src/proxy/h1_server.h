@@ -20,7 +20,8 @@ namespace weir::proxy {
 /// One request on an HTTP/1 connection: lives from its first byte until its response is complete.
 class H1Request final : public Responder, public Pooled, private io::Timer {
  public:
-  H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer);
+  H1Request(io::TcpStream& stream, Input& input, Context& context, const io::Peer& peer,
+            const io::Peer* destination);
 
   // Responder
   Task<Result<void>> inform(const http::ResponseHead& head) override;
@@ -124,13 +125,15 @@ class H1Server final : public Connection, private Input::Watcher {
   Input input_;
   Handler* handler_;
   std::unique_ptr<H1Request> request_;
-  Instant accepted_;
+  std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
   io::Peer peer_;
   std::uint32_t requests_ = 0;
-  bool draining_ = false;
-  bool aborted_ = false;  // it ends in its own time, and is not there to be closed once more
+  // What follows is packed: this and what waits in it is all that an idle connection costs.
+  std::uint32_t accepted_;  // milliseconds of the loop's clock
   Cause turned_away_ = Cause::none;
-  bool unread_input_ = false;  // closing at once might reset the connection
+  bool draining_ : 1 = false;
+  bool aborted_ : 1 = false;  // it ends in its own time, and is not there to be closed once more
+  bool unread_input_ : 1 = false;  // closing at once might reset the connection
 };
 
 }  // namespace weir::proxy

@@ -2,6 +2,7 @@
 #include "proxy/h2_callbacks.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 namespace weir::proxy {
@@ -29,6 +30,45 @@ using CallbacksPointer =
     std::unique_ptr<nghttp2_session_callbacks,
                     Destroy<nghttp2_session_callbacks, nghttp2_session_callbacks_del>>;
 using OptionPointer = std::unique_ptr<nghttp2_option, Destroy<nghttp2_option, nghttp2_option_del>>;
+
+// What nghttp2 keeps of a stream comes from the worker's pool, as all else of an exchange does. In
+// front of each block stands its size.
+constexpr std::size_t kSizeSpace = alignof(std::max_align_t);
+
+void* allocate(std::size_t size, void*) {
+  const std::size_t whole = size + kSizeSpace;
+  auto* block = static_cast<char*>(pool_allocate(whole));
+  std::memcpy(block, &whole, sizeof whole);
+  return block + kSizeSpace;
+}
+
+std::size_t whole_size(const char* block) {
+  std::size_t whole = 0;
+  std::memcpy(&whole, block, sizeof whole);
+  return whole;
+}
+
+void release(void* memory, void*) {
+  if (memory == nullptr) return;
+  char* block = static_cast<char*>(memory) - kSizeSpace;
+  pool_free(block, whole_size(block));
+}
+
+void* allocate_zeroed(std::size_t count, std::size_t size, void*) {
+  void* memory = allocate(count * size, nullptr);
+  std::memset(memory, 0, count * size);
+  return memory;
+}
+
+void* reallocate(void* memory, std::size_t size, void*) {
+  void* larger = allocate(size, nullptr);
+  if (memory != nullptr) {
+    const std::size_t held = whole_size(static_cast<char*>(memory) - kSizeSpace) - kSizeSpace;
+    std::memcpy(larger, memory, std::min(held, size));
+    release(memory, nullptr);
+  }
+  return larger;
+}
 
 OptionPointer make_options() {
   nghttp2_option* option = nullptr;
@@ -75,8 +115,9 @@ nghttp2_session* H2Callbacks::make(H2Session& session, H2Session::Side side) {
   const OptionPointer options = make_options();
   nghttp2_session* codec = nullptr;
   const auto make_new =
-      side == H2Session::Side::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
-  WEIR_CHECK(make_new(&codec, raw, &session, options.get()) == 0);
+      side == H2Session::Side::server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
+  nghttp2_mem memory{nullptr, allocate, release, allocate_zeroed, reallocate};
+  WEIR_CHECK(make_new(&codec, raw, &session, options.get(), &memory) == 0);
   return codec;
 }
 
@@ -117,6 +158,7 @@ ssize_t H2Callbacks::read_body(nghttp2_session*, std::int32_t, std::uint8_t*, st
       *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
       session_of(user).submit_trailers(stream);
     }
+    if (count == 0) writer.sent_last();  // there may be no frame that send_data() is told of
   }
   return static_cast<ssize_t>(count);
 }

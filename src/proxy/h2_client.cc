@@ -14,10 +14,12 @@ constexpr Error kServerGone{Code::closed, Cause::none, 0, "connection"};
 
 }  // namespace
 
-H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket)
+H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+                   const Ends* ends)
     : H2Session(upstream.context(), Accepted{socket, {}, {}}, Side::client, kFromServer),
       upstream_(upstream),
       endpoint_(std::move(endpoint)),
+      ends_(ends == nullptr ? nullptr : new const Ends(*ends)),
       created_(upstream.context().loop.now()),
       over_(upstream.context().loop.queue) {
   endpoint_->shared.push_front(*this);
@@ -31,8 +33,8 @@ Task<> H2Client::live(H2Client* self) {
 }
 
 H2ClientRequest* H2Client::open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    io::Socket* socket) {
-  auto* client = new H2Client(upstream, endpoint, socket);
+                                    io::Socket* socket, const Ends* ends) {
+  auto* client = new H2Client(upstream, endpoint, socket, ends);
   const std::array<nghttp2_settings_entry, 4> settings{{
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0},
@@ -43,12 +45,13 @@ H2ClientRequest* H2Client::open_new(Upstream& upstream, const std::shared_ptr<En
   return client->open();
 }
 
-H2ClientRequest* H2Client::open_kept(Upstream& upstream, Endpoint& endpoint) {
+H2ClientRequest* H2Client::open_kept(Upstream& upstream, Endpoint& endpoint, const Ends* ends) {
   const Instant now = upstream.context().loop.now();
   H2Client* found = nullptr;
   endpoint.shared.for_each([&](H2Client& client) {
     if (found != nullptr) return;
-    if (client.fit(now)) found = &client;
+    const bool own = ends == nullptr || (client.ends_ != nullptr && *client.ends_ == *ends);
+    if (own && client.fit(now)) found = &client;
   });
   return found == nullptr ? nullptr : found->open();
 }
@@ -65,6 +68,7 @@ H2ClientRequest* H2Client::open() {
 bool H2Client::fit(Instant now) const {
   const config::Upstream& settings = upstream_.settings();
   if (retired_ || ended() || endpoint_->retired) return false;
+  if ((ends_ != nullptr) != upstream_.tells_ends()) return false;
   if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
   if (settings.requests_max > 0 && count_ >= settings.requests_max) return false;
   return open_ < std::min<std::size_t>(settings.streams_max, peer_streams_max());

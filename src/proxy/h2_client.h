@@ -75,11 +75,12 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
 
 class H2Client final : public H2Session, public ListNode<H2Client>, public Pooled {
  public:
-  /// A request on a connection that has room for one; nullptr if none has.
-  static H2ClientRequest* open_kept(Upstream& upstream, Endpoint& endpoint);
+  /// A request on a connection that has room for one; nullptr if none has. One whose server was
+  /// told of a client (`ends`) is shared by the exchanges of that client only.
+  static H2ClientRequest* open_kept(Upstream& upstream, Endpoint& endpoint, const Ends* ends);
   /// Takes over a socket that was connected to the endpoint.
   static H2ClientRequest* open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                   io::Socket* socket);
+                                   io::Socket* socket, const Ends* ends);
 
   /// Takes no further requests, and ends after those that are under way.
   void retire();
@@ -87,7 +88,8 @@ class H2Client final : public H2Session, public ListNode<H2Client>, public Poole
 
  private:
   friend class H2ClientRequest;
-  H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket);
+  H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+           const Ends* ends);
 
   static Task<> live(H2Client* self);
   void end();
@@ -109,6 +111,7 @@ class H2Client final : public H2Session, public ListNode<H2Client>, public Poole
 
   Upstream& upstream_;
   std::shared_ptr<Endpoint> endpoint_;
+  std::unique_ptr<const Ends> ends_;  // that the server was told of
   List<H2Stream> requests_;
   std::size_t open_ = 0;   // requests that are not released
   std::size_t count_ = 0;  // requests so far

@@ -33,7 +33,7 @@ void H2ClientRequest::start(const http::RequestHead& head, std::string_view targ
                             std::span<const http::HeadEdit> edits, Upgrade) {
   http::Framing framing;
   framing.body = head.body;
-  http::H2Fields fields;
+  http::H2Fields& fields = upstream().context().h2_fields;
   fields.request(head, "http", target, edits, framing);
   writer.rule_trailers(http::trailer_rules(head.fields, edits));
   const bool empty = head.body.empty();

@@ -25,6 +25,8 @@ H2Request::H2Request(H2Server& server, std::int32_t number)
       builder_(head_) {
   client_.peer = server.peer_;
   client_.peer_text = server.peer_.text_in(server.peer_text_);
+  client_.stream = &server.stream();
+  client_.destination = server.destination_.get();
   begin_.self = this;
   begin_.run = [](Runnable& begin) {
     H2Request* self = static_cast<Begin&>(begin).self;
@@ -132,7 +134,7 @@ void H2Request::client_ended() {
 Task<Result<void>> H2Request::inform(const http::ResponseHead& response) {
   WEIR_ASSERT(!started_);
   if (!closed_ && !server_.crowded()) {
-    http::H2Fields fields;
+    http::H2Fields& fields = context_.h2_fields;
     fields.response(response, {}, {});
     server_.submit_interim(*this, fields);
   }
@@ -143,7 +145,7 @@ void H2Request::send_head(const http::ResponseHead& response, std::span<const ht
                           const http::Framing& framing, H2Session::Body body) {
   WEIR_ASSERT(!started_);
   started_ = true;
-  http::H2Fields fields;
+  http::H2Fields& fields = context_.h2_fields;
   fields.response(response, edits, framing);
   if (!closed_) server_.submit_response(*this, fields, body);
 }

@@ -24,7 +24,8 @@ H2Server::H2Server(Context& context, Accepted accepted, Handler* handler)
       Timer([](Timer& timer) { static_cast<H2Server&>(timer).on_timer(); }),
       context_(context),
       handler_(handler),
-      peer_(accepted.peer) {  // was copied, not moved
+      destination_(std::move(accepted.destination)),
+      peer_(accepted.peer) {
   context_.metrics.connections_active.add();
 }
 

@@ -123,6 +123,7 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
 
   Context& context_;
   Handler* handler_;
+  std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
   io::Peer peer_;
   io::Peer::TextSpace peer_text_{};
   List<H2Stream> requests_;

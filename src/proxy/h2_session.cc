@@ -11,21 +11,38 @@ namespace {
 
 constexpr Error kPeerGone{Code::closed, Cause::none, 0, "connection"};
 
-std::vector<nghttp2_nv> name_values(const http::H2Fields& fields) {
-  std::vector<nghttp2_nv> all;
-  all.reserve(fields.all().size());
-  for (const http::NameValue& field : fields.all()) {
-    // nghttp2 copies them before it returns; its interface is older than const.
-    auto* name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(field.name.data()));
-    auto* value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(field.value.data()));
-    all.push_back({name, value, field.name.size(), field.value.size(), NGHTTP2_NV_FLAG_NONE});
+/// The fields as nghttp2 takes them: it copies them before it returns.
+class NameValues {
+ public:
+  explicit NameValues(const http::H2Fields& fields) {
+    const auto& all = fields.all();
+    nghttp2_nv* to = few_.data();
+    if (all.size() > few_.size()) {
+      many_.resize(all.size());
+      to = many_.data();
+    }
+    data_ = to;
+    size_ = all.size();
+    for (const http::NameValue& field : all) {
+      // Its interface is older than const.
+      auto* name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(field.name.data()));
+      auto* value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(field.value.data()));
+      *to++ = {name, value, field.name.size(), field.value.size(), NGHTTP2_NV_FLAG_NONE};
+    }
   }
-  return all;
-}
+  [[nodiscard]] const nghttp2_nv* data() const { return data_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  std::array<nghttp2_nv, 32> few_;  // not initialised
+  std::vector<nghttp2_nv> many_;
+  const nghttp2_nv* data_;
+  std::size_t size_;
+};
 
 }  // namespace
 
-H2Session::H2Session(Context& context, Accepted accepted, Side side, const H2Causes& causes)
+H2Session::H2Session(Context& context, Accepted&& accepted, Side side, const H2Causes& causes)
     : context_(context),
       causes_(causes),
       stream_(context.loop, accepted.socket),
@@ -168,7 +185,7 @@ void H2Session::resume(std::int32_t stream) {
 
 void H2Session::submit_response(H2Stream& stream, const http::H2Fields& head, Body body) {
   if (ended()) return;
-  const std::vector<nghttp2_nv> fields = name_values(head);
+  const NameValues fields(head);
   nghttp2_data_provider provider{{.ptr = &stream}, H2Callbacks::read_body};
   ignore(nghttp2_submit_response(session_.get(), stream.id, fields.data(), fields.size(),
                                  body == Body::follows ? &provider : nullptr),
@@ -178,7 +195,7 @@ void H2Session::submit_response(H2Stream& stream, const http::H2Fields& head, Bo
 
 void H2Session::submit_request(H2Stream& stream, const http::H2Fields& head, Body body) {
   if (ended()) return;
-  const std::vector<nghttp2_nv> fields = name_values(head);
+  const NameValues fields(head);
   nghttp2_data_provider provider{{.ptr = &stream}, H2Callbacks::read_body};
   stream.id = nghttp2_submit_request(session_.get(), nullptr, fields.data(), fields.size(),
                                      body == Body::follows ? &provider : nullptr, &stream);
@@ -198,7 +215,7 @@ Micros H2Session::send_stall() const { return sending_ ? stream_.send_stall() : 
 
 void H2Session::submit_interim(H2Stream& stream, const http::H2Fields& head) {
   if (ended()) return;
-  const std::vector<nghttp2_nv> fields = name_values(head);
+  const NameValues fields(head);
   ignore(nghttp2_submit_headers(session_.get(), NGHTTP2_FLAG_NONE, stream.id, nullptr,
                                 fields.data(), fields.size(), nullptr),
          "a stream that is gone tells by its writer");
@@ -206,7 +223,7 @@ void H2Session::submit_interim(H2Stream& stream, const http::H2Fields& head) {
 }
 
 void H2Session::submit_trailers(H2Stream& stream) {
-  const std::vector<nghttp2_nv> fields = name_values(stream.writer.trailers());
+  const NameValues fields(stream.writer.trailers());
   ignore(nghttp2_submit_trailer(session_.get(), stream.id, fields.data(), fields.size()),
          "a stream that is gone tells by its writer");
 }

@@ -68,8 +68,8 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   void reset(std::int32_t stream, std::uint32_t code);
 
  protected:
-  /// Takes over a connection.
-  H2Session(Context& context, Accepted accepted, Side side, const H2Causes& causes);
+  /// Takes over a connection: the socket and the bytes; what else is known of it is left.
+  H2Session(Context& context, Accepted&& accepted, Side side, const H2Causes& causes);
   ~H2Session();
 
   /// Begins with what was received before, if anything was.

@@ -15,6 +15,10 @@ struct ClientFacts {
   io::Peer peer;
   std::string_view peer_text;  ///< peer.text()
   std::string_view scheme = "http";
+  const io::Stream* stream = nullptr;     ///< it; outlives the exchange
+  const io::Peer* destination = nullptr;  ///< where it went, if a PROXY header has said so
+
+  [[nodiscard]] Ends ends() const { return ends_of(*stream, peer, destination); }
 };
 
 struct RequestSteps {

@@ -16,6 +16,8 @@
 
 namespace weir::proxy {
 
+struct PreambleRules;
+
 /// A route and what it needs at hand.
 struct RouteEntry {
   const config::Route* settings = nullptr;  ///< nullptr: no route matched
@@ -47,7 +49,9 @@ class Snapshot {
 
   std::vector<RouteEntry> routes;  ///< as Config::routes
   RouteEntry none;
-  std::vector<std::shared_ptr<Upstream>> tcp_upstreams;  ///< as Config::listens; null for HTTP
+  // As Config::listens.
+  std::vector<std::shared_ptr<Upstream>> tcp_upstreams;         ///< null for HTTP
+  std::vector<std::shared_ptr<const PreambleRules>> preambles;  ///< null: nothing is known first
 
  private:
   std::shared_ptr<const config::Config> config_;

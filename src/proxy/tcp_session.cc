@@ -31,6 +31,8 @@ TcpSession::TcpSession(Context& context, Accepted accepted, std::shared_ptr<Upst
       upstream_(std::move(upstream)),
       peer_(accepted.peer),
       peer_text_(accepted.peer.text()),
+      destination_(std::move(accepted.destination)),
+      name_(std::move(accepted.name)),
       client_(context, accepted.socket, kFromClient),
       uploads_(context.loop.queue),
       started_(context.loop.now()),
@@ -81,6 +83,11 @@ Task<> TcpSession::serve() {
   server_->stream.close(how);
 }
 
+std::unique_ptr<const Ends> TcpSession::told_ends() const {
+  if (!upstream_->tells_ends()) return nullptr;
+  return std::make_unique<const Ends>(ends_of(client_.stream, peer_, destination_.get()));
+}
+
 Task<Result<io::Socket*>> TcpSession::connect() {
   std::array<const Endpoint*, kAttemptsMax> tried{};
   for (std::size_t attempt = 0;; ++attempt) {
@@ -91,7 +98,8 @@ Task<Result<io::Socket*>> TcpSession::connect() {
           "pick");
     }
     const Instant begun = context_.loop.now();
-    Result<io::Socket*> socket = co_await upstream_->connect(*endpoint_, connecting_);
+    const std::unique_ptr<const Ends> ends = told_ends();
+    Result<io::Socket*> socket = co_await upstream_->connect(*endpoint_, connecting_, ends.get());
     if (aborted_.where != nullptr) co_return socket;
     if (socket) {
       upstream_->worked(*endpoint_);
@@ -146,6 +154,7 @@ void TcpSession::log() {
   record.protocol = "TCP";
   record.peer = &peer_;
   record.client = peer_text_;
+  record.host = name_;
   record.upstream = upstream_->name();
   record.upstream_counts = &upstream_->counts();
   if (endpoint_ != nullptr) record.server = endpoint_->name;

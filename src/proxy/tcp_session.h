@@ -40,6 +40,7 @@ class TcpSession final : public Connection {
   static Task<> run(TcpSession* self);
   Task<> serve();
   Task<Result<io::Socket*>> connect();
+  [[nodiscard]] std::unique_ptr<const Ends> told_ends() const;
   static Task<> upload(TcpSession* self);
   Task<> move(End& from, End& to, Cause writer_gone);
   void end(Error why);
@@ -51,6 +52,8 @@ class TcpSession final : public Connection {
   std::shared_ptr<Endpoint> endpoint_;
   io::Peer peer_;
   std::string peer_text_;
+  std::unique_ptr<const io::Peer> destination_;  // where the client connected to, if that was told
+  std::string name_;                             // that a ClientHello wants
   End client_;
   io::ConnectHandle connecting_;
   std::unique_ptr<End> server_;

@@ -5,12 +5,22 @@
 
 #include "proxy/h1_client.h"
 #include "proxy/h2_client.h"
+#include "proxy/proxy_protocol.h"
 
 namespace weir::proxy {
 namespace {
 
 constexpr int kRoomAttempts = 20;
 constexpr Millis kRoomPause{5};
+
+// On a new connection the kernel has room for it, so that this hardly ever waits.
+Task<Result<void>> tell_ends(io::Stream& stream, config::ProxyProtocol version, const Ends& ends,
+                             Millis timeout) {
+  ProxyHeaderSpace space;
+  const std::array<Bytes, 4> pieces = {make_proxy_header(version, ends, space)};
+  Result<void> sent = co_await stream.send(pieces, timeout);
+  co_return sent;
+}
 
 }  // namespace
 
@@ -132,7 +142,12 @@ Task<> Upstream::await_opening(Endpoint& endpoint) {
   --endpoint.waiting_count;
 }
 
-Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandle& connecting) {
+Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandle& connecting,
+                                            const Ends* ends) {
+  if (ends != nullptr) {
+    Result<io::Socket*> socket = co_await connect_for(endpoint, connecting, *ends);
+    co_return socket;
+  }
   if (!shares_connections()) {
     Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
     co_return socket;
@@ -144,6 +159,19 @@ Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandl
     endpoint.waiting.pop_front().give();
   }
   co_return socket;
+}
+
+// Such a connection is its client's own: nobody else waits for it.
+Task<Result<io::Socket*>> Upstream::connect_for(const Endpoint& endpoint,
+                                                io::ConnectHandle& connecting, const Ends& ends) {
+  const config::ProxyProtocol version = settings_->proxy_protocol;  // a reload may change it
+  const Millis timeout = connect_timeout();
+  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
+  if (!socket) co_return socket;
+  io::TcpStream stream(context_.loop, *socket);
+  Result<void> told = co_await tell_ends(stream, version, ends, timeout);
+  if (!told) co_return fail(told.error());
+  co_return stream.release();
 }
 
 Task<Result<io::Socket*>> Upstream::connect_once(const Endpoint& endpoint,

@@ -19,6 +19,7 @@
 #include "io/notice.h"
 #include "io/tcp_stream.h"
 #include "proxy/context.h"
+#include "proxy/ends.h"
 
 namespace weir::proxy {
 
@@ -87,15 +88,20 @@ class Upstream {
   /// Closes the connection that has been idle for longest at one of its servers. False: there is
   /// none.
   bool shed_idle();
+  /// Whether its servers are told of each connection for which client it is.
+  [[nodiscard]] bool tells_ends() const {
+    return settings_->proxy_protocol != config::ProxyProtocol::off;
+  }
   /// Whether exchanges share connections (HTTP/2).
   [[nodiscard]] bool shares_connections() const {
     return settings_->protocol == config::UpstreamProtocol::http2;
   }
   /// While a shared connection is being made, those who will find a place on it wait for it.
   Task<> await_opening(Endpoint& endpoint);
-  /// Connects to one of its servers. When descriptors run out what is idle makes room first.
-  /// `connecting`: for whoever may have to end it.
-  Task<Result<io::Socket*>> connect(Endpoint& endpoint, io::ConnectHandle& connecting);
+  /// Connects to one of its servers, and tells it of `ends` (nullptr: nothing). When descriptors
+  /// run out what is idle makes room first. `connecting`: for whoever may have to end it.
+  Task<Result<io::Socket*>> connect(Endpoint& endpoint, io::ConnectHandle& connecting,
+                                    const Ends* ends);
 
   [[nodiscard]] const config::Upstream& settings() const { return *settings_; }
   [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }
@@ -113,6 +119,8 @@ class Upstream {
  private:
   Task<Result<io::Socket*>> connect_once(const Endpoint& endpoint, io::ConnectHandle& connecting);
   static void drop_kept(Endpoint& endpoint);
+  Task<Result<io::Socket*>> connect_for(const Endpoint& endpoint, io::ConnectHandle& connecting,
+                                        const Ends& ends);
   Endpoint* round_robin(std::span<Endpoint* const> candidates);
   Endpoint* least_connections(std::span<Endpoint* const> candidates);
   void rebuild();

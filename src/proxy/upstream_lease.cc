@@ -16,23 +16,23 @@ UpstreamLease& UpstreamLease::operator=(UpstreamLease&& other) noexcept {
   return *this;
 }
 
-UpstreamLease UpstreamLease::of_kept(Upstream& upstream,
-                                     const std::shared_ptr<Endpoint>& endpoint) {
+UpstreamLease UpstreamLease::of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                                     const Ends* ends) {
   UpstreamLease lease(
       upstream.shares_connections()
-          ? H2Client::open_kept(upstream, *endpoint)
-          : static_cast<UpstreamRequest*>(H1Client::take_idle(upstream, *endpoint)));
+          ? H2Client::open_kept(upstream, *endpoint, ends)
+          : static_cast<UpstreamRequest*>(H1Client::take_idle(upstream, *endpoint, ends)));
   if (lease) upstream.counts().reuses.add();
   return lease;
 }
 
 UpstreamLease UpstreamLease::of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    io::Socket* socket) {
+                                    io::Socket* socket, const Ends* ends) {
   upstream.counts().connects.add();
   if (upstream.shares_connections()) {
-    return UpstreamLease(H2Client::open_new(upstream, endpoint, socket));
+    return UpstreamLease(H2Client::open_new(upstream, endpoint, socket, ends));
   }
-  return UpstreamLease(H1Client::open_new(upstream, endpoint, socket));
+  return UpstreamLease(H1Client::open_new(upstream, endpoint, socket, ends));
 }
 
 UpstreamLease::UpstreamLease(UpstreamRequest* request) : request_(request) {

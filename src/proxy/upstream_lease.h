@@ -17,11 +17,12 @@ class UpstreamLease {
   ~UpstreamLease() { release(false); }
 
   /// Takes a connection that is there: an idle one, or a place on one that is shared; empty if
-  /// there is none.
-  static UpstreamLease of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint);
+  /// there is none. `ends`: as of Upstream::connect.
+  static UpstreamLease of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
+                               const Ends* ends);
   /// Takes over a socket that was connected to the endpoint.
   static UpstreamLease of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                              io::Socket* socket);
+                              io::Socket* socket, const Ends* ends);
 
   /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps
   /// the connection.

@@ -232,12 +232,13 @@ class PoolTest : public UpstreamTest {
   }
   static Task<> lease(PoolTest* self, std::shared_ptr<Endpoint> from, UpstreamLease* out,
                       Result<void>* outcome) {
-    *out = UpstreamLease::of_kept(self->upstream, from);
+    *out = UpstreamLease::of_kept(self->upstream, from, nullptr);
     if (!*out) {
       io::ConnectHandle connecting;
-      const Result<io::Socket*> socket = co_await self->upstream.connect(*from, connecting);
+      const Result<io::Socket*> socket =
+          co_await self->upstream.connect(*from, connecting, nullptr);
       if (socket) {
-        *out = UpstreamLease::of_new(self->upstream, from, *socket);
+        *out = UpstreamLease::of_new(self->upstream, from, *socket, nullptr);
       } else {
         *outcome = fail(socket.error());
       }

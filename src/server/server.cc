@@ -185,7 +185,7 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
     }
   }
   for (std::size_t i = 0; i < listeners.all.size(); ++i) {
-    const bool tcp = !listeners.all[i].settings.tcp_upstream.empty();
+    const bool tcp = !listeners.all[i].settings.serves_http();
     plan->services[listeners.all[i].id] = {tcp ? Service::Kind::tcp : Service::Kind::http, i,
                                            nullptr};
   }
@@ -245,7 +245,7 @@ void Server::publish(const std::shared_ptr<const Plan>& plan, const Listeners& l
   listening_ = listeners.all;
   for (const Listening& listening : listeners.opened) {
     log_info("listening on {}{}", io::SocketAddress::of_socket(listening.fd).text(),
-             listening.settings.tcp_upstream.empty() ? "" : " (tcp)");
+             listening.settings.serves_http() ? "" : " (tcp)");
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/thread_signals.h"
 #include "io/listener.h"
+#include "proxy/preamble.h"
 #include "proxy/tcp_session.h"
 #include "server/diagnostics.h"
 #include "server/metrics_registry.h"
@@ -50,9 +51,16 @@ std::shared_ptr<Plan> make_plan(std::shared_ptr<const config::Config> config,
 struct Worker::Listener {
   int id = 0;
   Service service;
-  std::shared_ptr<proxy::Upstream> tcp_upstream;  // of the plan that named it last
-  io::Socket* socket = nullptr;                   // nullptr: closed, or not open yet
+  // Of the plan that named it last.
+  std::shared_ptr<proxy::Upstream> tcp_upstream;
+  std::shared_ptr<const proxy::PreambleRules> preamble;  // nullptr: nothing is to be known first
+  io::Socket* socket = nullptr;                          // nullptr: closed, or not open yet
   bool closing = false;
+
+  /// Of plain TCP without an upstream only what is passed through is served.
+  [[nodiscard]] bool serves_others() const {
+    return service.kind != Service::Kind::tcp || tcp_upstream != nullptr;
+  }
 };
 
 Worker::Worker(int index, io::Backend backend, std::size_t chunk_budget,
@@ -163,6 +171,7 @@ void Worker::apply(const std::shared_ptr<const Plan>& plan) {
   for (const config::Listen& listen : config.listens) {
     snapshot->tcp_upstreams.push_back(listen.tcp_upstream.empty() ? nullptr
                                                                   : used.at(listen.tcp_upstream));
+    snapshot->preambles.push_back(proxy::preamble_rules(listen, used));
   }
   context_->snapshot = std::move(snapshot);
   context_->log = config.access_log.to == "off" ? nullptr : log_;
@@ -198,6 +207,9 @@ Worker::Listener& Worker::know_listener(int id, const Service& service) {
   entry->tcp_upstream = service.kind == Service::Kind::tcp
                             ? context_->snapshot->tcp_upstreams[service.listen_index]
                             : nullptr;
+  entry->preamble = service.kind == Service::Kind::handler
+                        ? nullptr
+                        : context_->snapshot->preambles[service.listen_index];
   return *entry;
 }
 
@@ -310,16 +322,43 @@ void Worker::adopt(int fd, const io::Peer& peer, int id, Admit admit) {
   const Listener& listener = *found->second;
   proxy::Accepted accepted{loop_.io().adopt(fd), peer, {}};
   proxy::Connection* connection = nullptr;
-  if (listener.service.kind == Service::Kind::tcp) {
-    connection = new proxy::TcpSession(*context_, std::move(accepted), listener.tcp_upstream);
+  if (listener.preamble != nullptr && listener.preamble->apply_to(peer)) {
+    const proxy::Preamble::Successor successor{&Worker::succeed, this, id,
+                                               admit == Admit::turn_away};
+    connection = new proxy::Preamble(*context_, std::move(accepted), listener.preamble, successor);
   } else {
-    auto* server = new proxy::H1Server(*context_, std::move(accepted), listener.service.handler);
-    if (admit == Admit::turn_away) server->turn_away(Cause::overload_connections);
-    connection = server;
+    connection = serve(listener, std::move(accepted), admit);
   }
   connections_.push_back(*connection);
   if (context_->draining) connection->drain();
   connection->start();
+}
+
+proxy::Connection* Worker::serve(const Listener& listener, proxy::Accepted accepted, Admit admit) {
+  if (listener.service.kind == Service::Kind::tcp) {
+    return new proxy::TcpSession(*context_, std::move(accepted), listener.tcp_upstream);
+  }
+  auto* server = new proxy::H1Server(*context_, std::move(accepted), listener.service.handler);
+  if (admit == Admit::turn_away) server->turn_away(Cause::overload_connections);
+  return server;
+}
+
+proxy::Connection* Worker::succeed(const proxy::Preamble::Successor& successor,
+                                   proxy::Accepted accepted,
+                                   std::shared_ptr<proxy::Upstream> upstream) {
+  auto& self = *static_cast<Worker*>(successor.worker);
+  if (upstream != nullptr) {
+    return new proxy::TcpSession(*self.context_, std::move(accepted), std::move(upstream));
+  }
+  const auto found = self.listeners_.find(successor.listener);
+  const bool served = found != self.listeners_.end() && found->second->serves_others();
+  if (served) {
+    return self.serve(*found->second, std::move(accepted),
+                      successor.turned_away ? Admit::turn_away : Admit::yes);
+  }
+  // Closed since two reloads, or all that it was open for is passed through now.
+  io::TcpStream(self.loop_, accepted.socket).close(io::Stream::Close::reset);
+  return nullptr;
 }
 
 void Worker::close_listener(Listener& listener) {

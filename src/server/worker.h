@@ -19,6 +19,7 @@
 #include "io/splice.h"
 #include "proxy/h1_server.h"
 #include "proxy/log_sink.h"
+#include "proxy/preamble.h"
 #include "proxy/snapshot.h"
 #include "server/diagnostics.h"
 #include "server/process_status.h"
@@ -32,7 +33,7 @@ class Worker;
 struct Service {
   enum class Kind : std::uint8_t { http, tcp, handler };
   Kind kind = Kind::http;
-  std::size_t listen_index = 0;       ///< in Config::listens, for tcp
+  std::size_t listen_index = 0;       ///< in Config::listens, but for handler
   proxy::Handler* handler = nullptr;  ///< for handler; outlives the worker
 };
 
@@ -126,6 +127,11 @@ class Worker {
   bool expect_connection();
   Worker& least_loaded();
   bool make_room();
+  /// The connection that serves what a listener has accepted.
+  proxy::Connection* serve(const Listener& listener, proxy::Accepted accepted, Admit admit);
+  static proxy::Connection* succeed(const proxy::Preamble::Successor& successor,
+                                    proxy::Accepted accepted,
+                                    std::shared_ptr<proxy::Upstream> upstream);
   Listener& know_listener(int id, const Service& service);
   void close_listener(Listener& listener);
   std::shared_ptr<proxy::Upstream> upstream(const Plan& plan, std::size_t index);
