@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "body.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace weir::bench {
@@ -70,6 +71,16 @@ CrcMap map_of(std::string_view bytes) {
 const std::array<char, kBlockSize>& block() {
   static const auto kBlock = make_block();
   return kBlock;
+}
+
+std::size_t body_pieces(std::uint64_t at, std::uint64_t left, std::span<iovec> pieces) {
+  std::size_t count = 0;
+  for (std::size_t from = at % kBlockSize; left > 0 && count < pieces.size(); from = 0) {
+    const auto size = std::min<std::uint64_t>(left, kBlockSize - from);
+    pieces[count++] = {const_cast<char*>(block().data()) + from, size};
+    left -= size;
+  }
+  return count;
 }
 
 std::uint32_t crc32(std::uint32_t crc, std::string_view bytes) {

@@ -7,8 +7,11 @@
 // (zlib.crc32 in Python, crc32 in many shells), printed with 8 hexadecimal digits.
 #pragma once
 
+#include <sys/uio.h>
+
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace weir::bench {
@@ -17,6 +20,10 @@ constexpr std::size_t kBlockSize = 65521;
 
 /// The bytes that every body repeats.
 const std::array<char, kBlockSize>& block();
+
+/// Points `pieces` to the bytes of a body from `at` on, as many of `left` as they have room for;
+/// returns how many pieces it took.
+std::size_t body_pieces(std::uint64_t at, std::uint64_t left, std::span<iovec> pieces);
 
 /// Continues a CRC-32 over `bytes`; begins with 0.
 std::uint32_t crc32(std::uint32_t crc, std::string_view bytes);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many clients that do little: idle connections and slow readers."""
+"""Many clients that read slowly."""
 
 import selectors
 import socket
@@ -24,19 +24,6 @@ class Crowd:
     def __exit__(self, *_):
         for client in self.sockets:
             client.close()
-
-    def ask_each(self, count, size=1024):
-        """`count` more connections, one after the other; each has its answer and stays."""
-        for _ in range(count):
-            client = socket.create_connection(self.address, 10)
-            self.sockets.append(client)
-            client.sendall(REQUEST.format(f"/bytes/{size}").encode())
-            answer = b""
-            while b"\r\n\r\n" not in answer or len(answer.split(b"\r\n\r\n", 1)[1]) < size:
-                piece = client.recv(65536)
-                if not piece:
-                    raise SystemExit(f"a connection was closed, {len(self.sockets)} are open")
-                answer += piece
 
     def read_slowly(self, path, count, seconds):
         """`count` clients ask for `path` and read a little now and then; yields each time."""

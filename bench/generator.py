@@ -14,17 +14,22 @@ def arguments(scenario, port, is_floor=False):
             "--expect", str(scenario.size), *scenario.load]
     if scenario.body:
         text += ["--body", str(scenario.body)]
+    if scenario.front != "plain":
+        text += ["--tls", scenario.handshake]
+    if scenario.streams:
+        text += ["--streams", str(scenario.streams)]
     # A relay that parses nothing would pass the field on, and the origin would close.
     return ["expected" if word == "asked" and is_floor else word for word in text]
 
 
 class Load:
-    """A load generator whose connections are open and warm, for the length of a with statement."""
+    """A load generator whose connections are open and warm, for the length of a with statement.
+    `warm_up` is in milliseconds, or "in-turn"."""
 
-    def __init__(self, tools, options, cores, warm_up_ms=150):
-        command = [os.path.join(tools, "load"), *options, "--warm-up", str(warm_up_ms)]
-        self.process = popen(command, cores, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True, bufsize=1)
+    def __init__(self, tools, options, cores, warm_up=150, niceness=None):
+        command = [os.path.join(tools, "load"), *options, "--warm-up", str(warm_up)]
+        self.process = popen(command, cores, niceness, text=True, bufsize=1, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def __enter__(self):
         if self.process.stdout.readline() != "ready\n":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How each kind of scenario is measured. Each returns {name of proxy: row} and the details."""
 
+import dataclasses
 import math
 import statistics
 import threading
@@ -13,6 +14,8 @@ from generator import Load
 from scenarios import MIB
 
 BULK = ["--connections", "1", "--path", f"/bytes/{16 * MIB}", "--expect", str(16 * MIB)]
+STORM = ["--connections", "256", "--path", "/bytes/1024", "--expect", "1024", "--close", "asked",
+         "--tls", "full"]
 RELOAD_EVERY_S = 0.1
 BESIDE_S_MIN = 2.0  # or there are too few requests for a p99.9
 IDLE_BASE = 400  # connections, so that what is allocated once is not counted
@@ -55,12 +58,13 @@ def open_loop_beside(bench, scenario, proxies, beside):
     return figures.compare(with_roles(proxies, rows), "p999_ms"), {"rate": rate, "open": opened}
 
 
-class Download:
-    """A client that takes all it can get; measures MiB per second."""
+class Beside:
+    """Another load; `figure` makes of its result what is shown."""
 
-    def __init__(self, bench, proxy, seconds):
-        self.load = Load(bench.options.tools, ["--to", str(proxy.port), *BULK], bench.load_cores)
-        self.seconds = seconds
+    def __init__(self, bench, port, load, seconds, figure, niceness=None):
+        self.load = Load(bench.options.tools, ["--to", str(port), *load], bench.load_cores,
+                         niceness=niceness)
+        self.seconds, self.figure = seconds, figure
 
     def __enter__(self):
         self.load.__enter__()
@@ -68,8 +72,7 @@ class Download:
         return self
 
     def measure(self):
-        result = self.load.result()
-        return round(result["bytes"] / MIB / result["seconds"])
+        return self.figure(self.load.result())
 
     def __exit__(self, *reason):
         self.load.__exit__(*reason)
@@ -100,8 +103,19 @@ class Reloads(threading.Thread):
 
 
 def beside_bulk(bench, scenario, proxies):
-    return open_loop_beside(bench, scenario, proxies,
-                            lambda proxy, seconds: Download(bench, proxy, seconds))
+    def download(proxy, seconds):
+        return Beside(bench, proxy.beside_port, BULK, seconds,
+                      lambda result: round(result["bytes"] / MIB / result["seconds"]))
+    return open_loop_beside(bench, scenario, proxies, download)
+
+
+def beside_handshakes(bench, scenario, proxies):
+    """The storm has what the other clients leave of their core, or it would be them that it hurts.
+    """
+    def storm(proxy, seconds):
+        return Beside(bench, proxy.beside_port, STORM, seconds,
+                      lambda result: round(result["handshakes"] / result["seconds"]), niceness=10)
+    return open_loop_beside(bench, scenario, proxies, storm)
 
 
 def beside_reload(bench, scenario, proxies):
@@ -124,11 +138,11 @@ def idle(bench, scenario, proxies):
     rows, slices = {}, {}
     for proxy in proxies:
         proxy.restart()  # what verification has used and freed would hide what a connection takes
-        with clients.Crowd(proxy.port) as crowd:
-            crowd.ask_each(IDLE_BASE)
+        base = dataclasses.replace(scenario, connections=IDLE_BASE)
+        with bench.load(base, proxy, warm_up="in-turn"):
             before = accounting.memory_kib(proxy.pid)
-            crowd.ask_each(scenario.connections)
-            after = accounting.memory_kib(proxy.pid)
+            with bench.load(scenario, proxy, warm_up="in-turn"):
+                after = accounting.memory_kib(proxy.pid)
         each = (after - before) * 1024 / scenario.connections
         slices[proxy.name] = [{"base_kib": before, "memory_kib": after}]
         rows[proxy.name] = {"bytes_each": each, "memory_mib": after / 1024}
@@ -156,4 +170,4 @@ def slow(bench, scenario, proxies):
 
 
 ALL = {"requests": requests, "beside_bulk": beside_bulk, "beside_reload": beside_reload,
-       "balance": balance, "idle": idle, "slow": slow}
+       "beside_handshakes": beside_handshakes, "balance": balance, "idle": idle, "slow": slow}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A load generator that bench/run.py conducts: one thread, HTTP/1.1 or WebSocket, closed or open
-// loop, each response checked for its status and its length.
+// A load generator that bench/run.py conducts: one thread, HTTP/1.1, HTTP/2 or WebSocket,
+// closed or open loop, each response checked for its status and its length.
 //
 //     load --to PORT --connections N --path PATH --expect BYTES
 //          [--method NAME] [--body BYTES]      a body of so many bytes with each request
@@ -11,7 +11,11 @@
 //          [--close asked|expected]            one request per connection; "asked" sends
 //                                              Connection: close, "expected" only waits for the end
 //          [--websocket BYTES]                 messages of so many bytes, echoed
-//          [--warm-up MS]
+//          [--tls full|resumed]                with a whole handshake for each connection, or by a
+//                                              ticket of the one before
+//          [--streams N]                       HTTP/2, so many requests at once on each connection;
+//                                              without --tls by prior knowledge
+//          [--warm-up MS|in-turn]              "in-turn": one request on each, one after the other
 //
 // Opens the connections, warms up, prints "ready"; then for each line on stdin, "SECONDS RATE",
 // runs and prints one line of JSON. RATE 0 is a closed loop. Connections stay open between runs, so
@@ -36,10 +40,12 @@ void print(const Outcome& outcome) {
   };
   std::printf("{\"requests\": %" PRIu64 ", \"errors\": %" PRIu64 ", \"retries\": %" PRIu64
               ", \"reconnects\": %" PRIu64 ", \"unfinished\": %" PRIu64 ", \"bytes\": %" PRIu64
+              ", \"handshakes\": %" PRIu64 ", \"resumed\": %" PRIu64
               ", \"seconds\": %.6f, \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, "
               "\"p999_us\": %.1f, \"max_us\": %.1f}\n",
               outcome.requests, outcome.errors, outcome.retries, outcome.reconnects,
-              outcome.unfinished, outcome.bytes, outcome.seconds, us(50), us(90), us(99), us(99.9),
+              outcome.unfinished, outcome.bytes, outcome.handshakes, outcome.resumed,
+              outcome.seconds, us(50), us(90), us(99), us(99.9),
               static_cast<double>(latency.max()) / 1000);
   std::fflush(stdout);
 }

@@ -36,6 +36,21 @@ std::string more_fields(std::uint64_t count) {
   return fields;
 }
 
+Plan::Security security_of(std::string_view name) {
+  if (name.empty()) return Plan::Security::none;
+  if (name == "resumed") return Plan::Security::resumed;
+  if (name != "full") fail("--tls");
+  return Plan::Security::full;
+}
+
+void read_warm_up(std::span<char*> arguments, Plan& plan) {
+  if (option(arguments, "--warm-up", "") == "in-turn") {
+    plan.warm_up = Plan::WarmUp::in_turn;
+  } else {
+    plan.warm_up_ms = static_cast<std::int64_t>(number_of(arguments, "--warm-up", "100"));
+  }
+}
+
 }  // namespace
 
 Plan plan_of(std::span<char*> arguments) {
@@ -45,10 +60,15 @@ Plan plan_of(std::span<char*> arguments) {
   plan.pipeline = static_cast<unsigned>(number_of(arguments, "--pipeline", "1"));
   plan.expected_size = number_of(arguments, "--expect", "0");
   plan.body_size = number_of(arguments, "--body", "0");
-  plan.warm_up_ms = static_cast<std::int64_t>(number_of(arguments, "--warm-up", "100"));
+  plan.streams = static_cast<unsigned>(number_of(arguments, "--streams", "0"));
+  plan.security = security_of(option(arguments, "--tls", ""));
+  read_warm_up(arguments, plan);
   const std::string_view path = option(arguments, "--path", "/");
   const std::string_view close = option(arguments, "--close", "");
   if (!close.empty()) plan.reuse = Plan::Reuse::close;
+  if (plan.streams > 0 && (plan.pipeline > 1 || plan.body_size > 0 || !close.empty())) {
+    fail("--streams with --pipeline, --body or --close");
+  }
 
   if (const std::uint64_t size = number_of(arguments, "--websocket", "0"); size > 0) {
     if (size > kFrameMax) fail("--websocket");

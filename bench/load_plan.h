@@ -8,13 +8,20 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir::bench {
 
+constexpr std::string_view kHost = "bench.test";
+
 struct Plan {
   /// How a connection is used.
   enum class Reuse : std::uint8_t { keep, close };
+  /// TLS: none, or what is done with tickets.
+  enum class Security : std::uint8_t { none, full, resumed };
+  /// How connections become warm: all at once, or each when the one before has had its answer.
+  enum class WarmUp : std::uint8_t { together, in_turn };
 
   sockaddr_in to{};
   std::size_t connections = 1;
@@ -25,7 +32,10 @@ struct Plan {
   std::string upgrade;                ///< sent first on each connection; answered by 101
   std::uint64_t frame_size = 0;       ///< if not 0, so many bytes are the answer, whatever they are
   std::uint64_t expected_size = 0;    ///< of the body of each response
-  std::int64_t warm_up_ms = 100;
+  unsigned streams = 0;               ///< HTTP/2, with so many on each connection; 0: HTTP/1.1
+  Security security = Security::none;
+  WarmUp warm_up = WarmUp::together;
+  std::int64_t warm_up_ms = 100;  ///< together
 };
 
 /// Reads the options (load.cc lists them). Exits with a message if one is missing or wrong.

@@ -12,8 +12,8 @@ COLUMNS = ("weir ring", "weir epoll", "nginx", "haproxy", "h2o", "nghttpx", "cad
 # heading, field, format, kinds of scenarios, ends with the floor
 TABLES = [("CPU µs per request", "cpu_us", ".1f", ("requests", "balance"), True),
           ("p99 in ms, at a fixed rate", "p99_ms", ".1f", ("requests",), True),
-          ("p99.9 in ms, at a fixed rate", "p999_ms", ".1f", ("beside_bulk", "beside_reload"),
-           False),
+          ("p99.9 in ms, at a fixed rate", "p999_ms", ".1f",
+           ("beside_bulk", "beside_reload", "beside_handshakes"), False),
           ("least loaded worker, % of the mean", "least", ".0%", ("balance",), False),
           ("bytes per connection", "bytes_each", ",.0f", ("idle", "slow"), False)]
 

@@ -68,6 +68,10 @@ def slice_of(bench, scenario, proxy, rate=0):
     if scenario.mode == "http" and not result["requests"] <= reached <= asked:
         raise SystemExit(f"{scenario.name}: {asked} requests to {proxy.name} were {reached} at the "
                          "origin")
+    full = result["handshakes"] - result["resumed"]
+    if scenario.handshake == "resumed" and full > 0:
+        raise SystemExit(f"{scenario.name}: {full} of {result['handshakes']} handshakes with "
+                         f"{proxy.name} were not resumed")
     return result
 
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A fast single-threaded HTTP/1.1 server to stand behind proxies in benchmarks and tests.
+// A fast single-threaded server to stand behind proxies in benchmarks and tests. It speaks HTTP/1.1
+// and HTTP/2, in the clear and under TLS, each as the client begins.
 //
-//     origin [--port PORT] [--log FILE]      prints "listening on 127.0.0.1:PORT"
+//     origin [--port PORT] [--log FILE] [--certificate PEM --key PEM]
+//                                          prints "listening on 127.0.0.1:PORT"
 //
 //     GET  /bytes/N            N bytes with Content-Length (body.h says which)
 //     GET  /chunked/N/PIECE    N bytes in chunks of PIECE
@@ -15,7 +17,8 @@
 //     any  /take               takes a body of any size, answers "taken"
 //     GET  /fields/COUNT/N     N bytes behind a head of so many fields
 //     GET  /websocket          echoes messages (websocket.h)
-//     GET  /seen               "REQUESTS CONNECTIONS" so far, without this one
+//     GET  /seen               "REQUESTS CONNECTIONS HANDSHAKES" so far, without this one; the last
+//                              are those of TLS. Not over HTTP/2
 //     GET  /echo               answers with the head of the request as it arrived
 //     GET  /status/CODE        that status, empty
 //
@@ -30,10 +33,12 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "body.h"
 #include "origin_connection.h"
+#include "origin_h2.h"
 #include "origin_http.h"
 #include "sockets.h"
 #include "websocket.h"
@@ -44,6 +49,7 @@ namespace {
 constexpr std::size_t kReadSize = 256 * 1024;
 constexpr std::size_t kChunkedAhead = 64 * 1024;  // encoded before it is sent
 constexpr int kStepsPerTurn = 16;                 // of one connection, before the others' turn
+constexpr char kTlsHandshake = 22;  // RFC 8446 section 5.1: the type of a first record
 
 std::int64_t now_ms() {
   timespec now{};
@@ -53,7 +59,8 @@ std::int64_t now_ms() {
 
 class Origin {
  public:
-  Origin(int listener, int log) : listener_(listener), log_(log) {
+  Origin(int listener, int log, std::optional<Tls> tls)
+      : listener_(listener), log_(log), tls_(std::move(tls)) {
     watch(listener, EPOLLIN, nullptr);
   }
 
@@ -98,7 +105,7 @@ class Origin {
       if (fd < 0) return;
       no_delay(fd);
       auto* connection = std::make_unique<Connection>().release();  // until kill()
-      connection->fd = fd;
+      connection->channel.open(fd);
       connection->id = ++connections_;
       watch(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, connection);
     }
@@ -108,9 +115,32 @@ class Origin {
     if (connection.dead) return;
     if ((what & (EPOLLERR | EPOLLHUP)) != 0) return kill(connection);
     if ((what & EPOLLRDHUP) != 0) connection.ending = true;
+    if (!is_ready(connection, what)) return;
     if ((what & EPOLLOUT) != 0) connection.writable = true;
     if ((what & ~EPOLLOUT) != 0) connection.readable = true;
     serve(connection);
+  }
+
+  /// Whether bytes may flow, as soon as it is known whether they do so under TLS, and that has
+  /// shaken hands; then all of `what` may have happened.
+  bool is_ready(Connection& connection, std::uint32_t& what) {
+    Channel& channel = connection.channel;
+    if (!connection.begun && tls_) {
+      char first = 0;
+      if (recv(channel.fd(), &first, 1, MSG_PEEK) <= 0) return connection.ending;
+      if (first == kTlsHandshake) channel.secure(*tls_);
+      what |= EPOLLIN;
+    }
+    connection.begun = true;
+    if (channel.established()) return true;
+    switch (channel.handshake()) {
+      case Channel::Handshake::later: return false;
+      case Channel::Handshake::failed: kill(connection); return false;
+      case Channel::Handshake::done: break;
+    }
+    ++handshakes_;
+    what |= EPOLLIN | EPOLLOUT;
+    return true;
   }
 
   void set_timer(Connection& connection, std::int64_t pause_ms) {
@@ -140,13 +170,20 @@ class Origin {
         send_some(connection);
       } else if (connection.left > 0) {
         next_pieces(connection);
-      } else if (connection.close_after && !connection.sinking) {
+      } else if (!goes_on(connection)) {
         return kill(connection);
-      } else if (!receive(connection)) {
+      } else if (connection.out.empty() && !receive(connection)) {
         return;
       }
     }
     ready_.push_back(&connection);
+  }
+
+  /// Whether there is more to come when all has been sent; that of HTTP/2 which can be sent is put
+  /// into `out`.
+  static bool goes_on(Connection& connection) {
+    if (connection.h2 != nullptr) return connection.h2->produce(connection.out);
+    return !connection.close_after || connection.sinking;
   }
 
   void send_some(Connection& connection) {
@@ -154,27 +191,18 @@ class Origin {
     std::size_t count = 0;
     const std::size_t head = connection.out.size() - connection.out_sent;
     if (head > 0) pieces[count++] = {connection.out.data() + connection.out_sent, head};
-    std::uint64_t left = connection.piece == 0 ? connection.left : 0;
-    for (std::size_t from = connection.at % kBlockSize; left > 0 && count < pieces.size();
-         from = 0) {
-      const auto size = std::min<std::uint64_t>(left, kBlockSize - from);
-      pieces[count++] = {const_cast<char*>(block().data()) + from, size};
-      left -= size;
+    if (connection.piece == 0) {
+      count += body_pieces(connection.at, connection.left, std::span(pieces).subspan(count));
     }
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    message.msg_iovlen = count;
-    const ssize_t result = sendmsg(connection.fd, &message, MSG_NOSIGNAL);
-    if (result < 0) {
-      connection.writable = false;
-      return errno == EAGAIN ? void() : kill(connection);
-    }
+    const ssize_t result = connection.channel.send(std::span(pieces).first(count));
+    if (result < 0) return kill(connection);
+    if (result == 0) connection.writable = false;
     const auto sent = static_cast<std::size_t>(result);
     const std::size_t of_head = std::min(sent, head);
     connection.out_sent += of_head;
     connection.left -= sent - of_head;
     connection.at += sent - of_head;
-    if (of_head == head) {
+    if (of_head == head) {  // and if there was none
       connection.out.clear();
       connection.out_sent = 0;
     }
@@ -217,18 +245,17 @@ class Origin {
       if (used > 0) return true;
     }
     if (!connection.readable) return false;
-    const ssize_t got = recv(connection.fd, buffer_.data(), buffer_.size(), 0);
-    if (got < 0 && errno == EAGAIN) {
+    const ssize_t got = connection.channel.receive(buffer_);
+    if (got < 0) {
       connection.readable = false;
       return false;
     }
-    if (got <= 0) {
+    if (got == 0) {
       kill(connection);
       return false;
     }
     const std::string_view bytes(buffer_.data(), static_cast<std::size_t>(got));
-    // Less than was asked for: the socket is empty, and the next byte is a new event.
-    if (bytes.size() < buffer_.size() && !connection.ending) connection.readable = false;
+    if (connection.channel.drained() && !connection.ending) connection.readable = false;
     if (connection.in.empty()) {
       connection.in.assign(bytes.substr(understand(connection, bytes)));
     } else {
@@ -240,31 +267,35 @@ class Origin {
   /// Takes requests, or the body of one, from the front of `bytes` until there is something to
   /// send. Returns how much it took.
   std::size_t understand(Connection& connection, std::string_view bytes) {
+    if (connection.h2 != nullptr) return frames(connection, bytes);
     if (connection.sinking) return sink(connection, bytes);
     if (connection.echoing) return echo_frames(bytes, connection.out);
     Request request;
     if (!parse_request(bytes, request)) return 0;
+    if (request.method == "PRI") {  // RFC 9113 section 3.4: the preface looks like a request
+      connection.h2 = std::make_unique<H2Server>(
+          [this, &connection](const Request& one) { note(connection, one); });
+      return frames(connection, bytes);
+    }
     const std::size_t used = request.head.size();
     if (request.target == "/seen") {
-      respond_text(connection,
-                   std::to_string(requests_) + ' ' + std::to_string(connections_ - 1) + '\n');
+      respond_text(connection, std::to_string(requests_) + ' ' + std::to_string(connections_ - 1) +
+                                   ' ' + std::to_string(handshakes_) + '\n');
       return used;
     }
-    ++requests_;
-    log(connection, std::string(request.method) + ' ', request.target);
+    note(connection, request);
+    connection.due = false;
     if (request.expect_continue) connection.out += "HTTP/1.1 100 Continue\r\n\r\n";
     if (request.target.starts_with("/late/")) {
       connection.close_after = request.close;
       respond_text(connection, "late\n");
       set_timer(connection, static_cast<std::int64_t>(segment(request.target, 0)));
-    } else if (request.target.starts_with("/sink") || request.chunked || request.body_size > 0) {
+    } else if (is_upload(request)) {
       connection.close_after = request.close;
       connection.sinking = true;
-      connection.sink_hashed = !request.target.starts_with("/take");
       connection.sink_chunked = request.chunked;
       connection.sink_left = request.body_size;
-      connection.sink_size = 0;
-      connection.sink_crc = 0;
+      connection.upload = {.hashed = is_hashed(request)};
       connection.reader = {};
       return used + sink(connection, bytes.substr(used));
     } else {
@@ -285,22 +316,25 @@ class Origin {
         step = payload.size();
         connection.sink_left -= step;
       }
-      if (connection.sink_hashed) connection.sink_crc = crc32(connection.sink_crc, payload);
-      connection.sink_size += payload.size();
+      connection.upload.take(payload);
       used += step;
       if (step == 0) break;
     }
     if (connection.sink_chunked ? !connection.reader.done() : connection.sink_left > 0) return used;
     connection.sinking = false;
-    if (!connection.sink_hashed) {
-      respond_text(connection, "taken\n");
-      return used;
-    }
-    std::array<char, 48> text{};
-    const int size = std::snprintf(text.data(), text.size(), "%zu %08x\n",
-                                   std::size_t{connection.sink_size}, connection.sink_crc);
-    respond_text(connection, {text.data(), static_cast<std::size_t>(size)});
+    respond_uploaded(connection, connection.upload);
     return used;
+  }
+
+  /// Takes all, as HTTP/2 keeps what is not complete.
+  std::size_t frames(Connection& connection, std::string_view bytes) {
+    if (!connection.h2->receive(bytes)) kill(connection);
+    return bytes.size();
+  }
+
+  void note(const Connection& connection, const Request& request) {
+    ++requests_;
+    log(connection, std::string(request.method) + ' ', request.target);
   }
 
   void log(const Connection& connection, std::string_view what, std::string_view target) const {
@@ -315,7 +349,7 @@ class Origin {
       log(connection, "aborted", "");
     }
     if (connection.timer_set) timers_.erase(connection.timer);
-    close(connection.fd);
+    connection.channel.close();
     connection.dead = true;
     connection.timer_set = false;
     std::erase(ready_, &connection);
@@ -324,9 +358,11 @@ class Origin {
 
   const int listener_;
   const int log_;
+  const std::optional<Tls> tls_;
   const int epoll_ = epoll_create1(EPOLL_CLOEXEC);
   std::uint64_t connections_ = 0;
   std::uint64_t requests_ = 0;
+  std::uint64_t handshakes_ = 0;
   std::vector<char> buffer_ = std::vector<char>(kReadSize);
   Connection::Timers timers_;
   std::vector<Connection*> ready_;
@@ -344,5 +380,9 @@ int main(int argc, char** argv) {
     log = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (log < 0) fail(path.c_str());
   }
-  Origin(listen_as_told(arguments, SOCK_NONBLOCK), log).run();
+  std::optional<Tls> tls;
+  if (const std::string certificate(option(arguments, "--certificate", "")); !certificate.empty()) {
+    tls = Tls::server(certificate, std::string(option(arguments, "--key", "")));
+  }
+  Origin(listen_as_told(arguments, SOCK_NONBLOCK), log, std::move(tls)).run();
 }

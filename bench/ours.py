@@ -4,9 +4,11 @@
 import os
 import sys
 
+import certificate
 import verify
-from peers import paths_of
-from programs import Program, free_port, write
+from peers import fronts_of
+from programs import Program, write
+from scenarios import paths_of
 
 NAMES = ("weir epoll", "weir ring", "base epoll", "base ring", "relay_epoll",
          "relay_ring", "relay_splice", "relay_pooled")
@@ -17,13 +19,21 @@ io = "{io}"
 admin = "off"
 """
 
-WEIR_HTTP = """
+WEIR_LISTEN = """
 [[listen]]
 address = "127.0.0.1:{port}"
+"""
 
+WEIR_TLS = """tls = {{ certificates = [{{ cert = "{cert}", key = "{key}" }}] }}
+"""
+
+WEIR_UPSTREAM = """
 [upstream.origin]
-servers = ["127.0.0.1:{origin}"]
+servers = ["{scheme}127.0.0.1:{origin}"]
 idle_max = 2048
+"""
+
+WEIR_TO_TLS = """tls = {{ ca = "{cert}", name = "{host}" }}
 """
 
 WEIR_TCP = """
@@ -36,11 +46,20 @@ servers = ["127.0.0.1:{origin}"]
 """
 
 
-def weir_settings(scenario, io, port, origin):
+def weir_settings(scenario, io, fronts, origin, certified):
     text = WEIR.format(io=io, workers=scenario.workers)
     if scenario.mode == "tcp":
-        return text + WEIR_TCP.format(port=port, origin=origin)
-    text += WEIR_HTTP.format(port=port, origin=origin)
+        return text + WEIR_TCP.format(port=fronts[0][0], origin=origin)
+    for port, front in fronts:
+        text += WEIR_LISTEN.format(port=port)
+        if front != "plain":
+            text += WEIR_TLS.format(cert=certified.cert, key=certified.key)
+    to_tls = scenario.back in ("tls", "h2")
+    text += WEIR_UPSTREAM.format(origin=origin, scheme="https://" if to_tls else "")
+    if scenario.back in ("h2", "h2c"):
+        text += 'protocol = "http2"\n'
+    if to_tls:
+        text += WEIR_TO_TLS.format(cert=certified.cert, host=certificate.HOST)
     for path in paths_of(scenario):
         text += f'\n[[route]]\nmatch = {{ path = "{path}**" }}\nupstream = "origin"\n'
     return text
@@ -49,10 +68,13 @@ def weir_settings(scenario, io, port, origin):
 def weir(program, scenario, folder, origins, role="weir"):
     """Both backends of a build; its role, "weir" or "base", is its name as well."""
     for io in ("epoll", "ring"):
-        port, origin = free_port(), origins.another()
-        path = write(folder, f"{role}-{io}.toml", weir_settings(scenario, io, port, origin.port))
-        yield Program(f"{role} {io}", [program, "run", "--config", path], folder, port, role,
-                      origin=origin)
+        fronts, origin = fronts_of(scenario), origins.another()
+        text = weir_settings(scenario, io, fronts, origin.port, origins.certificate)
+        path = write(folder, f"{role}-{io}.toml", text)
+        proxy = Program(f"{role} {io}", [program, "run", "--config", path], folder, fronts[0][0],
+                        role, origin=origin)
+        proxy.beside_port = fronts[-1][0]
+        yield proxy
 
 
 def relays(tools, scenario, folder, origins):
@@ -81,10 +103,13 @@ class Origins:
             sys.exit(f"{self.program} is missing: ninja -C build/release bench_tools; or use "
                      "./dev bench")
         self.folder, self.cores = folder, cores
+        self.certificate = certificate.make(folder)
         self.started = []
 
     def another(self):
-        origin = Program("origin", [self.program], self.folder, role="origin")
+        command = [self.program, "--certificate", self.certificate.cert, "--key",
+                   self.certificate.key]
+        origin = Program("origin", command, self.folder, role="origin")
         origin.start(self.cores)
         self.started.append(origin)
         return origin

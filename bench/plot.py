@@ -13,7 +13,7 @@ ORDER = ("weir ring", "weir epoll", "nginx", "haproxy", "h2o", "nghttpx", "caddy
 COLOURS = {"weir ring": "#b3261e", "weir epoll": "#e07a5f", "nginx": "#3d7a57",
            "haproxy": "#2f5d8a", "h2o": "#8a6fb0", "nghttpx": "#b08d3c", "caddy": "#6b7a88"}
 LEFT, UNIT, RATIO_MAX, BAR, GAP, TOP = 300, 170, 3.0, 9, 16, 70
-KINDS = ("requests", "idle", "slow", "beside_bulk", "beside_reload")
+KINDS = ("requests", "idle", "slow", "beside_bulk", "beside_reload", "beside_handshakes")
 
 
 def bars(report):

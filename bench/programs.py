@@ -46,12 +46,14 @@ def find(name, given=None):
     return shutil.which(name) or shutil.which(f"/usr/sbin/{name}")
 
 
-def popen(command, cores, **options):
+def popen(command, cores, niceness=None, **options):
     libc = ctypes.CDLL(None)
 
     def prepare():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # not even kill -9 leaves anything behind
         os.sched_setaffinity(0, cores)
+        if niceness is not None:
+            os.setpriority(os.PRIO_PROCESS, 0, niceness)
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors(), descriptors()))
     return subprocess.Popen(command, preexec_fn=prepare, **options)
 
@@ -66,6 +68,16 @@ def end(process, seconds=3):
         process.wait()
 
 
+class NotStarted(SystemExit):
+    """A program ended before it listened; says why. Whoever does not catch it ends the run."""
+
+    def __init__(self, program, said):
+        lines = list(filter(None, map(str.strip, said.splitlines())))
+        lines.append(lines[-1] if lines else "it said nothing")
+        self.reason = next((line for line in lines if "error" in line), lines[-1])[:160]
+        super().__init__(f"{program.name} did not start: {' '.join(program.command)}\n{said}")
+
+
 class Program:
     """One program that listens; `pid` leads its processes."""
 
@@ -76,6 +88,7 @@ class Program:
         self.adds_less = False  # fields than the others, as it cannot be told to
         self.environment = environment
         self.origin = origin    # that it stands before
+        self.beside_port = port  # of what goes on beside what is measured
         self.process = None
         self.reload = lambda: self.process.send_signal(signal.SIGHUP)
 
@@ -98,8 +111,7 @@ class Program:
     def failed(self):
         self.stop()
         with open(self.log, encoding="utf-8", errors="replace") as stream:
-            raise SystemExit(f"{self.name} did not start: {' '.join(self.command)}\n"
-                             f"{stream.read()[-2000:]}")
+            raise NotStarted(self, stream.read()[-2000:])
 
     def wait_until_it_listens(self):
         for _ in range(500):
@@ -125,19 +137,25 @@ class Program:
 
 
 class Started:
-    """Programs that run for the length of a with statement."""
+    """Programs that run for the length of a with statement; of one that does not start `left_out`
+    gets {name: why}."""
 
-    def __init__(self, programs, cores):
-        self.programs, self.cores = programs, cores
+    def __init__(self, programs, cores, left_out):
+        self.programs, self.cores, self.left_out = programs, cores, left_out
 
     def __enter__(self):
+        running = []
         try:
             for program in self.programs:
-                program.start(self.cores)
+                try:
+                    program.start(self.cores)
+                    running.append(program)
+                except NotStarted as error:
+                    self.left_out[program.name] = error.reason
         except BaseException:
             self.__exit__()
             raise
-        return self.programs
+        return running
 
     def __exit__(self, *_):
         for program in self.programs:

@@ -60,7 +60,7 @@ def options(arguments=None):
     if unknown:
         parser.error(f"no proxy {', '.join(sorted(unknown))}")
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 5)
-    chosen.seconds = chosen.seconds or (0.4 if chosen.quick else 1)
+    chosen.seconds = chosen.seconds or (0.3 if chosen.quick else 1)
     chosen.open_rounds = 1 if chosen.quick else chosen.rounds
     return chosen
 
@@ -89,14 +89,16 @@ def proxies_of(chosen, paths, scenario, folder, origins):
 
 
 def run_scenario(chosen, paths, scenario, folder):
-    """(rows, details), or None if none of the proxies that were chosen does the scenario."""
+    """(rows, details); no rows if none of the proxies that were chosen does the scenario."""
     cores = programs.cores_for(scenario.workers)
     origins = ours.Origins(chosen.tools, folder, cores[1])
+    left_out = {name: "cannot" for name in peers.unable(paths, scenario)
+                if name in (names(chosen.only) or paths)}
     try:
         candidates = proxies_of(chosen, paths, scenario, folder, origins)
-        with programs.Started(candidates, cores[0]) as running:
+        with programs.Started(candidates, cores[0], left_out) as running:
             if not running:
-                return None
+                return {}, {"left_out": left_out}
             added = {}
             for proxy in running:
                 if proxy.name != "relay_pooled":  # which knows one size only; load checks it
@@ -105,7 +107,7 @@ def run_scenario(chosen, paths, scenario, folder):
                     added[proxy.name] = verify.proxy(proxy.port, proxy.origin.port, scenario,
                                                      fields)
             rows, details = kinds.ALL[scenario.kind](Bench(chosen, cores), scenario, running)
-            return rows, details | {"added": added}
+            return rows, details | {"added": added, "left_out": left_out}
     except verify.Mismatch as mismatch:
         sys.exit(f"{scenario.name}, {proxy.name}: {mismatch}")
     finally:
@@ -167,12 +169,10 @@ def main():
     for scenario in (scenarios.fitted(row, programs.descriptors()) for row in wanted):
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
             os.chmod(folder, 0o755)  # nginx's worker gives up root, and must reach its folders
-            measured = run_scenario(chosen, paths, scenario, folder)
-        if measured is None:
-            print(f"\n{scenario.name}: {scenario.title}\n  none of the proxies does it")
-            continue
-        rows, details = measured
+            rows, details = run_scenario(chosen, paths, scenario, folder)
         print("\n" + table.text(scenario, rows, details), flush=True)
+        if not rows:
+            continue
         others = noise(details)
         if others > 0.05:
             print(f"  other programs used {others:.0%} of the proxy's core meanwhile")

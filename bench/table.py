@@ -25,6 +25,7 @@ MEMORY = [("bytes each", 11, "bytes_each", ".0f", 1), ("ratio", 6, "ratio", ".2f
 KINDS = {"requests": (REQUESTS, "cpu_us", ""),
          "beside_bulk": (BESIDE, "p999_ms", "beside: MiB/s of the download"),
          "beside_reload": (BESIDE, "p999_ms", "beside: reloads"),
+         "beside_handshakes": (BESIDE, "p999_ms", "beside: handshakes a second"),
          "balance": (BALANCE, "cpu_us", "least: the least loaded worker's share of the mean"),
          "idle": (MEMORY, "bytes_each", ""), "slow": (MEMORY, "memory_mib", "")}
 
@@ -54,16 +55,20 @@ def verdict(scenario, rows):
             + ("met" if best <= scenario.goal else "not met"))
 
 
-def text(scenario, rows, details):
-    columns, order, note = KINDS[scenario.kind]
-    rate = f", latency at {details['rate']}/s" if "rate" in details else ""
-    lines = [f"{scenario.name}: {scenario.title}{rate}",
-             "  " + " " * 13 + "".join(f"{column[0]:>{column[1]}}" for column in columns)]
+def table(kind, rows):
+    columns, order, note = KINDS[kind]
+    yield "  " + " " * 13 + "".join(f"{column[0]:>{column[1]}}" for column in columns)
     for name, row in ordered(rows, order):
-        lines.append(f"  {name:13}" + "".join(
-            f"{cell(row, field, form, factor):>{width}}"
-            for _, width, field, form, factor in columns))
-    for line in (f"  {note}" if note else "", verdict(scenario, rows)):
-        if line:
-            lines.append(line)
+        yield f"  {name:13}" + "".join(f"{cell(row, field, form, factor):>{width}}"
+                                       for _, width, field, form, factor in columns)
+    if note:
+        yield f"  {note}"
+
+
+def text(scenario, rows, details):
+    rate = f", latency at {details['rate']}/s" if "rate" in details else ""
+    lines = [f"{scenario.name}: {scenario.title}{rate}"]
+    lines += table(scenario.kind, rows) if rows else ["  none of the proxies does it"]
+    lines += filter(None, [verdict(scenario, rows)])
+    lines += [f"  left out: {name}: {why}" for name, why in details.get("left_out", {}).items()]
     return "\n".join(lines)

@@ -5,15 +5,19 @@ the same fields are added. A comparison with one that does less would be worth n
 import http.client
 import os
 import socket
+import ssl
+import subprocess
 import zlib
 
 SIZES = (0, 1, 1024, 65536, 1048576, 5_000_000)
 UPLOADS = (1, 16384, 3_000_000)
 FIELD = ("X-Field-7", "a value, with  spaces; and=signs")
 # What every proxy adds to a request, by the beginning of the line.
-ADDED = (b"x-forwarded-for: 127.0.0.1", b"x-forwarded-proto: http", b"via: ")
+PROTO = b"x-forwarded-proto: http"
+ADDED = (b"x-forwarded-for: 127.0.0.1", PROTO, b"via: ")
 # And those that can be told to.
 ADDED_MORE = (b"x-forwarded-host: bench.test", b"x-request-id: ")
+OF_CLIENTS = ("host", "user-agent", "accept", "accept-encoding")
 TIMEOUT_S = 20
 
 
@@ -21,9 +25,34 @@ class Mismatch(Exception):
     """A proxy did not do what the others do."""
 
 
-def ask(port, path, method="GET", body=None):
-    """(status, body) of one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+def trusting():
+    """Who is asked is known: nobody is verified."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def ask_h2(port, path, method, body):
+    """As ask(), by curl, for HTTP/2."""
+    command = ["curl", "-sk", "--http2", "-m", str(TIMEOUT_S), "-X", method, "-w",
+               "\n%{http_code} %{http_version}", "-H", "Host: bench.test", "-H", ": ".join(FIELD),
+               f"https://127.0.0.1:{port}{path}"]
+    if body is not None:
+        command[1:1] = ["--data-binary", "@-"]
+    done = subprocess.run(command, input=body, capture_output=True, check=False)
+    answer, _, end = done.stdout.rpartition(b"\n")
+    claim(done.returncode == 0 and end.endswith(b" 2"),
+          f"{method} {path}: curl {done.returncode}, {end}")
+    return int(end.split()[0]), answer
+
+
+def ask(port, path, method="GET", body=None, front="plain"):
+    """(status, body) of one request; `front` is as in Scenario."""
+    if front == "h2":
+        return ask_h2(port, path, method, body)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S) \
+        if front == "plain" else http.client.HTTPSConnection("127.0.0.1", port, timeout=TIMEOUT_S,
+                                                             context=trusting())
     try:
         connection.request(method, path, body, {"Host": "bench.test", FIELD[0]: FIELD[1]})
         response = connection.getresponse()
@@ -35,7 +64,7 @@ def ask(port, path, method="GET", body=None):
 
 
 def seen(origin_port):
-    """(requests, connections) that have reached the origin."""
+    """(requests, connections, TLS handshakes) that have reached the origin."""
     return tuple(map(int, ask(origin_port, "/seen")[1].split()))
 
 
@@ -44,42 +73,60 @@ def claim(condition, text):
         raise Mismatch(text)
 
 
-def bodies(port, origin_port, paths):
+def bodies(port, origin_port, paths, front="plain"):
     for path in paths:
-        status, body = ask(port, path)
+        status, body = ask(port, path, front=front)
         size = int(path.split("/")[2])
         expected = ask(origin_port, f"/hash/{size}")[1].decode().strip()
         claim(status == 200 and len(body) == size and f"{zlib.crc32(body):08x}" == expected,
               f"GET {path} did not arrive as it was sent (status {status}, {len(body)} bytes)")
 
 
-def uploads(port):
+def uploads(port, front):
     for size in UPLOADS:
         body = os.urandom(size)
-        status, answer = ask(port, "/sink", "POST", body)
+        status, answer = ask(port, "/sink", "POST", body, front)
         claim((status, answer.decode().split()) == (200, [str(size), f"{zlib.crc32(body):08x}"]),
               f"POST of {size} bytes did not arrive as it was sent ({status}, {answer[:80]})")
 
 
-def request_head(port, added):
+def request_head(port, scenario, added):
     """What the origin gets of a request. Returns the names of the fields that were added."""
-    _, head = ask(port, "/echo?a=b%20c")
+    _, head = ask(port, "/echo?a=b%20c", front=scenario.front)
     lines = head.split(b"\r\n")
     fields = {line.lower() for line in lines[1:] if line}
-    claim(lines[0] == b"GET /echo?a=b%20c HTTP/1.1", f"the origin got {lines[0]}")
+    version = b"2" if scenario.back in ("h2", "h2c") else b"1.1"
+    claim(lines[0] == b"GET /echo?a=b%20c HTTP/" + version, f"the origin got {lines[0]}")
+    if scenario.front != "plain":
+        added = [PROTO + b"s" if line == PROTO else line for line in added]
     for wanted in (b"host: bench.test", ": ".join(FIELD).lower().encode(), *added):
         claim(any(line.startswith(wanted) for line in fields),
               f"the origin did not get {wanted.decode()}:\n{head.decode()}")
     names = {line.split(b":")[0].decode() for line in fields}
-    return sorted(names - {"host", "accept-encoding", FIELD[0].lower()})
+    return sorted(names - {*OF_CLIENTS, FIELD[0].lower()})
 
 
-def one_request_each(port, origin_port):
+def one_request_each(port, origin_port, front):
     """Nothing is answered from a cache, nothing is asked twice."""
     before = seen(origin_port)[0]
     for _ in range(5):
-        ask(port, "/bytes/1024")
+        ask(port, "/bytes/1024", front=front)
     claim(seen(origin_port)[0] - before == 5, "5 requests were not 5 at the origin")
+
+
+def resumes(port):
+    """A ticket is taken."""
+    context, session = trusting(), None
+    context.set_alpn_protocols(["http/1.1"])
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as plain, \
+                context.wrap_socket(plain, session=session) as connection:
+            connection.sendall(b"GET /bytes/1 HTTP/1.1\r\nHost: bench.test\r\n"
+                               b"Connection: close\r\n\r\n")
+            while connection.recv(65536):
+                pass
+            resumed, session = connection.session_reused, connection.session
+    claim(resumed, "a ticket was not taken")
 
 
 def exchange(port, sent):
@@ -139,9 +186,14 @@ def proxy(port, origin_port, scenario, added=ADDED + ADDED_MORE):
         bodies(port, origin_port, [scenario.path.format(n=n)
                                    for n in (0, scenario.routes // 2, scenario.routes - 1)])
     else:
-        bodies(port, origin_port, [f"/bytes/{size}" for size in SIZES] + ["/chunked/100000/1024"])
-        uploads(port)
-        one_request_each(port, origin_port)
+        bodies(port, origin_port, [f"/bytes/{size}" for size in SIZES] + ["/chunked/100000/1024"],
+               scenario.front)
+        uploads(port, scenario.front)
+        one_request_each(port, origin_port, scenario.front)
+        claim((seen(origin_port)[2] > 0) == (scenario.back in ("tls", "h2")),
+              f"{seen(origin_port)[2]} TLS handshakes with the origin")
+        if scenario.handshake == "resumed":
+            resumes(port)
         if added is not None:
-            return request_head(port, added)
+            return request_head(port, scenario, added)
     return []
