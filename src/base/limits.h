@@ -96,9 +96,9 @@ inline constexpr std::uint32_t kH2ConnectionWindow = 1_MiB;
 inline constexpr std::size_t kH2OutputMin = 16_KiB;  ///< grows while it is filled
 inline constexpr std::size_t kH2OutputMax = 64_KiB;
 inline constexpr std::size_t kH2ReceiveMax = 64_KiB;
-inline constexpr std::size_t kH2RepliesMax = 100;  ///< acknowledgements that wait to be sent
-inline constexpr std::size_t kH2HeadsMax = 8;      ///< of a response that were not read yet
-inline constexpr std::size_t kH2SettingsMax = 32;  ///< entries of one SETTINGS frame
+inline constexpr std::size_t kH2RepliesMax = 100;    ///< acknowledgements that wait to be sent
+inline constexpr std::size_t kH2UnreadHeadsMax = 8;  ///< of a response that were not read yet
+inline constexpr std::size_t kH2SettingsMax = 32;    ///< entries of one SETTINGS frame
 /// Frames that do nothing for a request: so many at once, and so many in a second. Beyond that the
 /// connection ends with ENHANCE_YOUR_CALM.
 inline constexpr std::int64_t kH2IdleFramesMax = 1'000;
