@@ -85,20 +85,20 @@ inline constexpr std::size_t kClientHelloMax = 16_KiB;
 // HTTP/2, per connection. What clients have sent and nobody has read yet is at most kH2Window for
 // each stream and kH2ConnectionWindow together; what is to be sent is gathered in one chunk of
 // kH2OutputMax, and stands otherwise in the exchanges' own buffers. Heads are bounded by
-// limits.head_size each and kH2HeadsMax together. So a connection holds at most
+// limits.head_size each and kH2RequestHeadsMax together. So a connection holds at most
 //     kH2ConnectionWindow 1 MiB + kH2OutputMax 64 KiB + one receive of kH2ReceiveMax 64 KiB
-//     + kH2HeadsMax 512 KiB,
+//     + kH2RequestHeadsMax 512 KiB,
 // all but the heads from the budget; and an exchange for each stream, as on HTTP/1.
-inline constexpr std::size_t kH2HeadsMax = 512_KiB;
+inline constexpr std::size_t kH2RequestHeadsMax = 512_KiB;
 inline constexpr std::uint32_t kH2Streams = 128;  ///< open at once
 inline constexpr std::uint32_t kH2Window = 64_KiB;
 inline constexpr std::uint32_t kH2ConnectionWindow = 1_MiB;
 inline constexpr std::size_t kH2OutputMin = 16_KiB;  ///< grows while it is filled
 inline constexpr std::size_t kH2OutputMax = 64_KiB;
 inline constexpr std::size_t kH2ReceiveMax = 64_KiB;
-inline constexpr std::size_t kH2RepliesMax = 100;    ///< acknowledgements that wait to be sent
-inline constexpr std::size_t kH2UnreadHeadsMax = 8;  ///< of a response that were not read yet
-inline constexpr std::size_t kH2SettingsMax = 32;    ///< entries of one SETTINGS frame
+inline constexpr std::size_t kH2RepliesMax = 100;  ///< acknowledgements that wait to be sent
+inline constexpr std::size_t kH2HeadsMax = 8;      ///< of a response that were not read yet
+inline constexpr std::size_t kH2SettingsMax = 32;  ///< entries of one SETTINGS frame
 /// Frames that do nothing for a request: so many at once, and so many in a second. Beyond that the
 /// connection ends with ENHANCE_YOUR_CALM.
 inline constexpr std::int64_t kH2IdleFramesMax = 1'000;

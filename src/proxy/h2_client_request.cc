@@ -116,7 +116,7 @@ void H2ClientRequest::spoiled(Cause why) {
 // The last of too many informational heads is replaced by the next one.
 void H2ClientRequest::keep_head() {
   std::unique_ptr<ServerHead>* place = &arrived_;
-  for (std::size_t n = 1; *place != nullptr && n < kH2UnreadHeadsMax; ++n) place = &(*place)->next;
+  for (std::size_t n = 1; *place != nullptr && n < kH2HeadsMax; ++n) place = &(*place)->next;
   *place = std::move(arriving_);
 }
 
