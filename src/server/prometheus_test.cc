@@ -40,7 +40,7 @@ ProcessStatus example_process() {
   process.now = WallTime{1'767'323'046'500'000};
   process.usage = {
       .resident_bytes = 4096, .descriptors = 7, .descriptors_max = 99, .cpu_seconds = 1.5};
-  process.certificates = {{"/etc/ssl/a.pem", {"a.test"}, 1'800'000'000}};
+  process.certificates = {{"/a.pem", {"a.test"}, 1'800'000'000}};
   process.upstreams = {{.name = "app",
                         .servers = {{.name = "127.0.0.1:3000"},
                                     {.name = "127.0.0.1:3001",
@@ -107,29 +107,28 @@ TEST(Prometheus, RendersCountersHistogramsAndEscapes) {
   process.log_lines_lost = 3;
   const std::string page = render_prometheus(registry.snapshot(), process);
   const std::string label = R"(route="a\"b\\c\nd")";
-  for (
-      const std::string& line : {
-          "weir_requests_total{" + label + ",code=\"2xx\"} 2",
-          "weir_requests_total{" + label + ",code=\"none\"} 0",
-          "weir_request_duration_seconds_bucket{" + label + ",le=\"0.001\"} 0",
-          "weir_request_duration_seconds_bucket{" + label + ",le=\"0.0025\"} 1",
-          "weir_request_duration_seconds_bucket{" + label + ",le=\"10\"} 1",
-          "weir_request_duration_seconds_bucket{" + label + ",le=\"+Inf\"} 2",
-          "weir_request_duration_seconds_sum{" + label + "} 20.002",
-          "weir_request_duration_seconds_count{" + label + "} 2",
-          std::string(R"(weir_upstream_requests_total{upstream="app",code="2xx"} 2)"),
-          std::string(R"(weir_upstream_server_up{upstream="app",server="127.0.0.1:3001"} 0)"),
-          std::string(
-              R"(weir_tls_certificate_expiry_timestamp_seconds{certificate="/etc/ssl/a.pem"} 1800000000)"),
-          std::string(R"(weir_causes_total{cause="upstream_truncated"} 1)"),
-          std::string("weir_access_log_dropped_total 5"),
-          std::string("weir_config_last_reload_success 0"),
-          std::string("weir_config_last_reload_timestamp_seconds 1767323045"),
-          std::string(R"(weir_config_reloads_total{result="failure"} 1)"),
-          std::string(R"(weir_build_info{version="1.2.3",backend="ring"} 1)"),
-          std::string("process_resident_memory_bytes 4096"),
-          std::string("process_cpu_seconds_total 1.5"),
-      }) {
+  for (const std::string& line : {
+           "weir_requests_total{" + label + ",code=\"2xx\"} 2",
+           "weir_requests_total{" + label + ",code=\"none\"} 0",
+           "weir_request_duration_seconds_bucket{" + label + ",le=\"0.001\"} 0",
+           "weir_request_duration_seconds_bucket{" + label + ",le=\"0.0025\"} 1",
+           "weir_request_duration_seconds_bucket{" + label + ",le=\"10\"} 1",
+           "weir_request_duration_seconds_bucket{" + label + ",le=\"+Inf\"} 2",
+           "weir_request_duration_seconds_sum{" + label + "} 20.002",
+           "weir_request_duration_seconds_count{" + label + "} 2",
+           std::string(R"(weir_upstream_requests_total{upstream="app",code="2xx"} 2)"),
+           std::string(R"(weir_upstream_server_up{upstream="app",server="127.0.0.1:3001"} 0)"),
+           std::string(
+               R"(weir_tls_certificate_expiry_timestamp_seconds{certificate="/a.pem"} 1800000000)"),
+           std::string(R"(weir_causes_total{cause="upstream_truncated"} 1)"),
+           std::string("weir_access_log_dropped_total 5"),
+           std::string("weir_config_last_reload_success 0"),
+           std::string("weir_config_last_reload_timestamp_seconds 1767323045"),
+           std::string(R"(weir_config_reloads_total{result="failure"} 1)"),
+           std::string(R"(weir_build_info{version="1.2.3",backend="ring"} 1)"),
+           std::string("process_resident_memory_bytes 4096"),
+           std::string("process_cpu_seconds_total 1.5"),
+       }) {
     EXPECT_THAT(page, HasSubstr("\n" + line + "\n"));
   }
 }
