@@ -114,13 +114,14 @@ Task<Result<void>> Exchange::attempt() {
 Task<Result<void>> Exchange::find_connection() {
   Upstream& upstream = *route_->upstream;
   const Instant begun = context_.loop.now();
-  if (upstream.shares_connections() && endpoint_->opening > 0) {
+  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
+  for (;;) {
+    lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get(), since_);
+    if (lease_) co_return Result<void>{};
+    if (!upstream.place_to_come(*endpoint_)) break;
     Result<void> opened = co_await await_opening();
     if (aborted_.where != nullptr || !opened) co_return opened;
   }
-  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
-  lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get(), since_);
-  if (lease_) co_return Result<void>{};
   Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
   if (socket) {
     lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket, ends_.get());
