@@ -124,7 +124,11 @@ bool Exchange::take_kept() {
 Task<Result<void>> Exchange::find_connection() {
   Upstream& upstream = *route_->upstream;
   const Instant begun = context_.loop.now();
-  if (upstream.shares_connections() && endpoint_->opening > 0) {
+  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
+  for (;;) {
+    lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get(), since_);
+    if (lease_) co_return Result<void>{};
+    if (!upstream.place_to_come(*endpoint_)) break;
     Result<void> opened = co_await await_opening();
     if (aborted_.where != nullptr || !opened) co_return opened;
     if (take_kept()) co_return Result<void>{};
