@@ -5,6 +5,7 @@ HTTP/1 servers it is an Upgrade (RFC 6455)."""
 import base64
 import hashlib
 
+from harness.message import Broken
 from harness import h2
 from harness.h2 import CANCEL, CONNECT_ERROR, INTERNAL_ERROR, headers
 from harness.h2_client import Client
@@ -76,7 +77,10 @@ def handshaken(*lines, key_of=None, status=101):
                 x.send(piece)
             if piece.endswith(b"stop"):
                 break
-            if not stream.fill():
+            try:
+                if not stream.fill():
+                    break
+            except Broken:
                 break
         x.reached("tunnel closed")
         x.close()

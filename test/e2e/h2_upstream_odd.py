@@ -181,9 +181,6 @@ class Malformed(Scripted):
     def test_two_lengths(self):
         self.claim_malformed(("content-length", "0"), ("content-length", "5"))
 
-    def test_interim_that_ends(self):
-        self.claim_malformed(status=103, end=True)
-
     def test_too_many_fields(self):
         _, weir = self.scripted(lambda x: x.head(200, *[("x-a", "b")] * 300, end=True))
         self.claim_refused(self.client(weir).get("/x"), 502, "upstream_head_too_large")

@@ -29,7 +29,7 @@ TABLE = {
     "version_with_long_minor": (400, "bad_request_line", get(first=b"GET / HTTP/1.10")),
     "http2_version": (505, "unsupported_version", get(first=b"GET / HTTP/2.0")),
     "http3_version": (505, "unsupported_version", get(first=b"GET / HTTP/3.0")),
-    "tls_hello": (400, "bad_request_line", bytes.fromhex("16030100a5010000a10303") + b"\x55" * 80),
+    "tls_hello": (400, "tls_to_plain_port", bytes.fromhex("16030100a5010000a10303") + b"\x55" * 80),
     "two_spaces": (400, ("bad_request_line", "bad_target"), get(first=b"GET  / HTTP/1.1")),
     "tab_for_space": (400, "bad_request_line", get(first=b"GET\t/ HTTP/1.1")),
     "leading_space": (400, "bad_request_line", get(first=b" GET / HTTP/1.1")),
