@@ -97,8 +97,7 @@ Task<Result<void>> Exchange::attempt() {
     co_return fail(upstream.unresolved() ? Cause::upstream_unresolved : Cause::upstream_unavailable,
                    "pick");
   }
-  const bool being_made = upstream.shares_connections() && endpoint_->opening > 0;
-  if (being_made || !take_kept()) {
+  if (!take_kept()) {
     Result<void> found = co_await find_connection();
     if (aborted_.where != nullptr) co_return fail(aborted_);
     if (!found) {
@@ -124,7 +123,7 @@ bool Exchange::take_kept() {
 Task<Result<void>> Exchange::find_connection() {
   Upstream& upstream = *route_->upstream;
   const Instant begun = context_.loop.now();
-  if (upstream.shares_connections() && endpoint_->opening > 0) {
+  while (upstream.place_to_come(*endpoint_)) {
     Result<void> opened = co_await await_opening();
     if (aborted_.where != nullptr || !opened) co_return opened;
     if (take_kept()) co_return Result<void>{};

@@ -55,8 +55,9 @@ bool H2BodyReader::receive(Bytes bytes) {
   return true;
 }
 
+// What has come to its end is whole, whatever happens to the connection afterwards.
 void H2BodyReader::fail(Error why) {
-  if (failed_) return;
+  if (failed_ || ended_) return;
   failed_ = true;
   error_ = why;
   notice_.give();
@@ -95,7 +96,8 @@ Task<Result<Piece>> H2BodyReader::read() {
   }
   received_ += current_.size();
   if (limit_ != 0 && received_ > limit_) {
-    fail({Code::malformed, over_limit_, 0, "body"});
+    failed_ = true;
+    error_ = {Code::malformed, over_limit_, 0, "body"};
     co_return std::unexpected(error_);
   }
   complete_ = ended_ && waiting_.empty();

@@ -129,6 +129,8 @@ void H2ClientRequest::fields_complete(End end) {
   if (arriving_ == nullptr) return;
   // RFC 9110 section 15: a status below 100 is none.
   if (arriving_->status < 100) spoiled(Cause::upstream_bad_response);
+  // RFC 9113 section 8.1: nothing ends with an informational head.
+  if (arriving_->status < 200 && end == End::yes) spoiled(Cause::upstream_bad_response);
   final_head_ = arriving_->status >= 200 || arriving_->status < 100;
   keep_head();
   arrived_last_ = end == End::yes;

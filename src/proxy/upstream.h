@@ -103,8 +103,10 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   [[nodiscard]] bool shares_connections() const {
     return settings_->protocol == config::UpstreamProtocol::http2;
   }
-  /// While a shared connection is being made, those who will find a place on it wait for it, at
-  /// most the time that it may take; or until `waiter` is given notice. Its failure is theirs.
+  /// Whether a shared connection is being made on which there will be a place. Then one waits for
+  /// it in await_opening(), at most the time that it may take, or until `waiter` is given notice;
+  /// its failure is that of all who wait. Who comes first finds the place.
+  [[nodiscard]] bool place_to_come(const Endpoint& endpoint) const;
   Task<Result<void>> await_opening(Endpoint& endpoint, OpeningWaiter& waiter);
   /// Connects to one of its servers, and tells it of `ends` (nullptr: nothing). When descriptors
   /// run out what is idle makes room first. `connecting`: for whoever may have to end it.

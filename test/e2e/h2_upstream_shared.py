@@ -44,17 +44,6 @@ class Shared(Scripted):
         for client in clients:
             self.assertEqual(client.response().body, b"held")
 
-    def test_server_allows_one(self):
-        origin = self.h2_origin(held, settings={"MAX_CONCURRENT_STREAMS": 1})
-        weir = self.before(origin)
-        self.at_once(weir, origin, 1)
-        clients = [self.client(weir).send(request(f"/more{n}")) for n in range(3)]
-        eventually(lambda: len(origin.seen()) == 4, "each has a connection")
-        origin.open("go")
-        for client in clients:
-            self.assertEqual(client.response().body, b"held")
-        self.assertEqual(len(origin.connections), 4)
-
     def test_server_lowers_it(self):
         origin, weir = self.scripted(held)
         clients = self.at_once(weir, origin, 3)

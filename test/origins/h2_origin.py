@@ -14,7 +14,7 @@ import h2.exceptions
 import h2.settings
 import hyperframe.frame
 
-from harness.message import Fields, reset
+from harness.message import Fields
 from harness.waiting import eventually
 
 CODES = h2.errors.ErrorCodes
@@ -178,8 +178,13 @@ class Exchange:
         """The connection ends with RST."""
         self.connection.end = "origin"
         sock = self.connection.sock
-        sock.shutdown(socket.SHUT_RD)
-        reset(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sock.shutdown(socket.SHUT_RD)  # its reader wakes and closes it
+
+    def leave(self):
+        """The connection ends in order, behind what was sent."""
+        self.connection.end = "origin"
+        self.connection.sock.shutdown(socket.SHUT_WR)
 
 
 def hello(x):
@@ -269,8 +274,9 @@ class H2Origin:
         end = "eof"
         try:
             with connection.news:
-                codec.local_settings.update(
-                    {SETTINGS[name]: value for name, value in self.settings.items()})
+                values = {SETTINGS[name]: value for name, value in self.settings.items()}
+                codec.local_settings = h2.settings.Settings(client=False, initial_values={
+                    SETTINGS.MAX_CONCURRENT_STREAMS: 1000, **values})
                 codec.initiate_connection()
                 if self.greet:
                     connection.flush()
