@@ -38,6 +38,7 @@ const http::FieldList& H2BodyReader::trailers() const {
 
 // Small pieces share a chunk, so that what is held is little more than what the window allows.
 bool H2BodyReader::receive(Bytes bytes) {
+  came_ += bytes.size();
   if (activity_ != nullptr) activity_->moved = loop_.now();
   while (!bytes.empty()) {
     if (waiting_.empty() || waiting_.back().room().empty()) {

@@ -76,7 +76,8 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
   bool unseen_ = false;
   bool released_ = false;
   bool closed_ = false;
-  bool reset_ = false;  // by us
+  bool reset_ = false;        // by us
+  std::uint64_t length_ = 0;  // of the response, if its head says it
 };
 
 class H2Client final : public H2Session, public ListNode<H2Client>, public Pooled {

@@ -68,6 +68,7 @@ Result<void> H2ClientRequest::complete(ServerHead& head, http::Method method) {
   const auto length = http::field_length(head.fields, http::Version::http11);
   if (!length) return weir::fail(Cause::upstream_bad_response, "content-length");
   const bool known = length->kind == http::FieldLength::Kind::known;
+  if (known && head.status >= 200) length_ = length->bytes;
   if (bodiless(head.status, method)) {
     head.body = http::BodyLength::none();
   } else if (known) {
@@ -181,6 +182,9 @@ Error H2ClientRequest::error_of(std::uint32_t code) const {
 void H2ClientRequest::closed(std::uint32_t code) {
   closed_ = true;
   unseen_ = code == NGHTTP2_REFUSED_STREAM && !head_started_;
+  // Node's server may say that the stream ended well before it says that the body did: of a known
+  // length all is here then.
+  if (code == NGHTTP2_NO_ERROR && length_ > 0 && reader.came() == length_) reader.end();
   if (code != NGHTTP2_NO_ERROR || !reader.ended()) {
     fail(error_of(code));
   } else if (!writer.complete()) {

@@ -125,6 +125,16 @@ class ByNode(Upstream):
                          ("Value", "a=1", "trailers", "5"))
         self.assertEqual({"host", "connection", "x-gone", "keep-alive"} & set(seen), set())
 
+    @bound(60)
+    def test_32_mib(self):
+        weir = self.started()
+        for version in self.over_both():
+            done = self.curl(weir, f"/bulk/{32 * MIB}", "-o", self.directory / "got",
+                             version=version)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            got = (self.directory / "got").read_bytes()
+            self.assertEqual((len(got), got[:8], got[-4:]), (32 * MIB, b"weirweir", b"weir"))
+
     @bound(90)
     def test_32_mib_up(self):
         data = block(32 * MIB)
