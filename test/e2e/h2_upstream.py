@@ -86,6 +86,13 @@ class ByNghttpd(Upstream):
         done = run(tool("nghttp"), "-v", weir.url("/file"))
         self.assertIn(b"x-sum: abc", done.stdout)
 
+    def test_one_stream_at_a_time(self):
+        """The server allows one stream; a request more waits or has a connection of its own."""
+        (self.directory / "file").write_bytes(b"x" * 5000)
+        weir = self.started("--max-concurrent-streams", "1")
+        done = run(tool("h2load"), "-n", "200", "-c", "4", "-m", "10", weir.url("/file"))
+        self.assertIn(b"200 succeeded, 0 failed", done.stdout, done.stdout)
+
     def test_killed(self):
         (self.directory / "large").write_bytes(block(100 * MIB))
         weir = self.started(workers=1)

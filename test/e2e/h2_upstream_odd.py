@@ -120,7 +120,7 @@ class Silent(Scripted):
         _, weir = self.scripted(lambda x: x.await_reset(), timeouts={"upstream_head": "200ms"})
         self.claim_refused(self.client(weir).get("/x"), 504, "upstream_head_timeout")
         self.claim_others_live(weir)
-        self.assertEqual(self.origins[0].one("/x").code, CODES.CANCEL)
+        self.assertEqual(self.origins[0].request("/x").code, CODES.CANCEL)
 
     def test_not_even_settings(self):
         origin = self.h2_origin(lambda x: x.await_reset(), greet=False)
@@ -180,6 +180,17 @@ class Malformed(Scripted):
 
     def test_two_lengths(self):
         self.claim_malformed(("content-length", "0"), ("content-length", "5"))
+
+    def test_interim_that_ends(self):
+        def script(x):
+            frame = hyperframe.frame.HeadersFrame(x.request.stream,
+                                                  data=x.fields((":status", "103")))
+            frame.flags.add("END_HEADERS")
+            frame.flags.add("END_STREAM")
+            x.frame(frame)
+        _, weir = self.scripted(script)
+        self.claim_refused(self.client(weir).get("/x"), 502, "upstream_bad_response")
+        self.claim_others_live(weir)
 
     def test_too_many_fields(self):
         _, weir = self.scripted(lambda x: x.head(200, *[("x-a", "b")] * 300, end=True))
@@ -271,7 +282,7 @@ class Early(Scripted):
         self.assertEqual(client.response("POST").body, b"first")
         client.send(b"x" * 400_000)
         origin.await_gate("all")
-        self.assertEqual(len(origin.one("/up").body), 400_000)
+        self.assertEqual(len(origin.request("/up").body), 400_000)
         self.assertEqual(weir.logged_one("/up")["cause"], "")
 
 
@@ -327,7 +338,7 @@ class Floods(Scripted):
         origin, weir = self.scripted(lambda x: x.await_reset())
         origin.on("/held", lambda x: (x.wait("go"), x.text("held")))
         held = self.client(weir).send(request("/held"))
-        origin.one("/held")
+        origin.request("/held")
         for number in range(1200):
             client = self.client(weir).send(request(f"/{number}"))
             client.stream.sock.shutdown(1)
