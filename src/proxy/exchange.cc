@@ -128,7 +128,13 @@ Task<Result<void>> Exchange::find_connection() {
     if (aborted_.where != nullptr || !opened) co_return opened;
     if (take_kept()) co_return Result<void>{};
   }
-  Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
+  const bool shared = upstream.shares_connections() && ends_ == nullptr;
+  Result<io::Socket*> socket;
+  if (shared) {
+    socket = co_await upstream.connect_shared(*endpoint_, connecting_);
+  } else {
+    socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
+  }
   if (socket) {
     lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket, ends_.get());
     connect_ = context_.loop.now() - begun;

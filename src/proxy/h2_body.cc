@@ -90,7 +90,8 @@ Task<Result<Piece>> H2BodyReader::read() {
     if (other_moved_ != nullptr && *other_moved_ > since) continue;
     fail({Code::timed_out, Cause::none, 0, "body"});
   }
-  if (failed_) co_return std::unexpected(meaning(error_));
+  // What came before a failure is passed on, as far as it was not cut.
+  if (failed_ && waiting_.empty()) co_return std::unexpected(meaning(error_));
   if (!waiting_.empty()) {
     current_ = std::move(waiting_.front());
     waiting_.erase(waiting_.begin());
@@ -101,7 +102,7 @@ Task<Result<Piece>> H2BodyReader::read() {
     error_ = {Code::malformed, over_limit_, 0, "body"};
     co_return std::unexpected(error_);
   }
-  complete_ = ended_ && waiting_.empty();
+  complete_ = ended_ && !failed_ && waiting_.empty();
   co_return Piece{current_.bytes(), complete_};
 }
 

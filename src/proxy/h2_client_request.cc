@@ -151,14 +151,13 @@ void H2ClientRequest::fail(Error why) {
     failed_ = true;
     error_ = why;
   }
-  if (!reader.ended()) reader.fail(why);  // what is complete can be read, whatever came later
+  reader.fail(why);
   writer.fail(why);
   notice_.give();
 }
 
 void H2ClientRequest::cancel(Error why) {
   fail(why);
-  reader.fail(why);
   reset();
 }
 

@@ -34,6 +34,8 @@ H2Request::H2Request(H2Server& server, std::int32_t number)
   };
 }
 
+H2Request::~H2Request() { server_.head_bytes_ -= head_bytes_; }
+
 // Heads are not part of the budget for buffers: what a connection holds of them is bounded.
 void H2Request::field(Bytes name, Bytes value) {
   const std::size_t size = name.size() + value.size();

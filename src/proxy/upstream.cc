@@ -147,18 +147,20 @@ Task<Result<void>> Upstream::await_opening(Endpoint& endpoint, OpeningWaiter& wa
   if (waiter.ListNode<io::Notice>::linked()) {  // nobody has told it
     waiter.ListNode<io::Notice>::unlink();
     --endpoint.waiting_count;
+    co_return fail(Code::timed_out, "a place on a connection");
   }
   if (waiter.outcome == OpeningWaiter::Outcome::failed) co_return std::unexpected(waiter.error);
   co_return Result<void>{};
 }
 
-void Upstream::tell_waiters(Endpoint& endpoint, const Result<io::Socket*>& socket) {
+void Upstream::opened(Endpoint& endpoint, std::optional<Error> failure) {
+  --endpoint.opening;
   for (std::size_t i = 1; i < settings_->streams_max && !endpoint.waiting.empty(); ++i) {
     auto& waiter = static_cast<OpeningWaiter&>(endpoint.waiting.pop_front());
     --endpoint.waiting_count;
     using Outcome = OpeningWaiter::Outcome;
-    waiter.outcome = socket ? Outcome::made : Outcome::failed;
-    if (!socket) waiter.error = socket.error();
+    waiter.outcome = failure ? Outcome::failed : Outcome::made;
+    if (failure) waiter.error = *failure;
     waiter.give();
   }
 }
@@ -169,21 +171,24 @@ Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandl
     Result<io::Socket*> socket = co_await connect_for(endpoint, connecting, *ends);
     co_return socket;
   }
-  if (!shares_connections()) {
-    Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
-    co_return socket;
-  }
+  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
+  co_return socket;
+}
+
+Task<Result<io::Socket*>> Upstream::connect_shared(Endpoint& endpoint,
+                                                   io::ConnectHandle& connecting) {
   ++endpoint.opening;
   Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
-  --endpoint.opening;
+  if (socket) co_return socket;
   // Who has left says nothing about the server: the next one tries.
-  if (connecting.cancelled() && !socket) {
+  if (connecting.cancelled()) {
+    --endpoint.opening;
     if (!endpoint.waiting.empty()) {
       endpoint.waiting.pop_front().give();
       --endpoint.waiting_count;
     }
   } else {
-    tell_waiters(endpoint, socket);
+    opened(endpoint, socket.error());
   }
   co_return socket;
 }
