@@ -244,8 +244,8 @@ def forwarded(fields=None, without=(), trailers=None, on=1, **attributes):
 
 
 def count(number):
-    """So many whole requests reached the server."""
-    @check(lambda client: True)
+    """So many whole requests reached the server; it is known when as many streams are over."""
+    @check(lambda client: sum(bool(one.ended) for one in client.streams.values()) >= number)
     def seen_count(seen):
         claim(len(seen.forwarded) == number, f"not {number} forwarded", seen.forwarded)
     return seen_count
