@@ -147,18 +147,14 @@ std::expected<Address, Complaint> parse_url(std::string_view text, AddressUse us
   const std::size_t mark = text.find("://");
   const std::string_view scheme = text.substr(0, mark);
   std::string_view rest = text.substr(mark + 3);
-  if (iequals(scheme, "https")) {
-    return complain("TLS comes in a later version; https:// is not supported yet",
-                    use == AddressUse::server ? "use the server's plain HTTP port"
-                                              : "listen for plain HTTP, as in \":8080\"");
-  }
-  if (!iequals(scheme, "http")) {
+  const bool https = iequals(scheme, "https");
+  if (!https && !iequals(scheme, "http")) {
     return complain(fmt::format("unknown scheme \"{}\" in \"{}\"", scheme, text),
                     "write host:port");
   }
   if (use == AddressUse::listen) {
     return complain(fmt::format("a listener's address has no scheme: \"{}\"", text),
-                    "write \":8080\"");
+                    https ? "write \":443\", and give the listener tls" : "write \":8080\"");
   }
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.find_first_of("/?#") != std::string_view::npos) {
@@ -166,7 +162,9 @@ std::expected<Address, Complaint> parse_url(std::string_view text, AddressUse us
                     "write host:port, and use add_prefix in the route");
   }
   if (rest.empty()) return complain(fmt::format("\"{}\" has no host", text));
-  return parse_host_port(rest, use, ":80");
+  auto address = parse_host_port(rest, use, https ? ":443" : ":80");
+  if (address) address->scheme = https ? Address::Scheme::https : Address::Scheme::http;
+  return address;
 }
 
 }  // namespace

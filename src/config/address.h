@@ -15,7 +15,8 @@ namespace weir::config {
 enum class AddressUse : std::uint8_t {
   listen,  ///< ":8080", "8080", "0.0.0.0:80", "[::]:80", "localhost:80", "unix:/path"; port 0 is
            ///< allowed; "localhost" becomes 127.0.0.1, other names are refused
-  server,  ///< "localhost:3000", "10.0.0.1:80", "http://host[:port]", "unix:/path"; ":3000" and
+  server,  ///< "localhost:3000", "10.0.0.1:80", "http://host[:port]", "https://host[:port]",
+           ///< "unix:/path"; ":3000" and
            ///< "3000" mean localhost
 };
 

@@ -65,10 +65,13 @@ TEST(ParseAddress, OfAServer) {
   }
 }
 
-TEST(ParseAddress, RefusesHttpsWithTheReason) {
-  const auto address = parse_address("https://example.com", AddressUse::server);
-  ASSERT_FALSE(address);
-  EXPECT_NE(address.error().message.find("TLS comes in a later version"), std::string::npos);
+TEST(ParseAddress, KnowsTheSchemeOfAServer) {
+  using Scheme = Address::Scheme;
+  EXPECT_EQ(parse_address("https://example.com:8443", AddressUse::server)->scheme, Scheme::https);
+  EXPECT_EQ(parse_address("HTTPS://example.com", AddressUse::server)->port, 443);
+  EXPECT_EQ(parse_address("http://example.com", AddressUse::server)->scheme, Scheme::http);
+  EXPECT_EQ(parse_address("example.com:443", AddressUse::server)->scheme, Scheme::none);
+  EXPECT_FALSE(parse_address("https://example.com", AddressUse::listen));
 }
 
 TEST(ParseAddress, RefusesWhatIsNoAddress) {

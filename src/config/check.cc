@@ -28,7 +28,7 @@ class Checks {
     check_https_only();
     check_route_names();
     for (const RouteDraft& route : draft_.route_drafts) check_actions(route);
-    for (const UpstreamDraft& upstream : draft_.upstream_drafts) check_upstream(upstream);
+    for (UpstreamDraft& upstream : draft_.upstream_drafts) check_upstream(upstream);
     check_presence();
   }
 
@@ -179,7 +179,47 @@ class Checks {
     }
   }
 
-  void check_upstream(const UpstreamDraft& upstream) {
+  void check_upstream_tls(UpstreamDraft& upstream) {
+    using Scheme = Address::Scheme;
+    const auto of = [&](Scheme scheme) {
+      return std::ranges::find(upstream.servers, scheme,
+                               [](const Server& server) { return server.address.scheme; });
+    };
+    const auto none = upstream.servers.end();
+    const bool https = of(Scheme::https) != none;
+    const bool plain =
+        of(Scheme::http) != none || (upstream.tls_node == nullptr && of(Scheme::none) != none);
+    const Place& place = upstream.member->place;
+    if (plain && (https || upstream.tls_node != nullptr)) {
+      return report_.error(
+          place,
+          fmt::format("upstream \"{}\" has servers with TLS and servers without", upstream.name),
+          "give all of them https://, or make two upstreams");
+    }
+    if (https && !upstream.tls) upstream.tls.emplace();
+    if (!upstream.tls) return;
+    if (upstream.tls->insecure && upstream.tls->pins.empty()) {
+      report_.warning(upstream.tls_node->place,
+                      fmt::format("insecure = true: the servers of upstream \"{}\" are not "
+                                  "verified, and whoever is between can read and change "
+                                  "everything",
+                                  upstream.name),
+                      "name the certificate's authority with ca, or its key with pins");
+    }
+    const bool nameless = std::ranges::any_of(upstream.servers, [](const Server& server) {
+      return server.address.kind == Address::Kind::unix_path;
+    });
+    if (nameless && upstream.tls->name.empty()) {
+      report_.error(place,
+                    fmt::format("upstream \"{}\" speaks TLS over a unix socket, which has no name "
+                                "to verify",
+                                upstream.name),
+                    "add tls = { name = \"app.example\" }");
+    }
+  }
+
+  void check_upstream(UpstreamDraft& upstream) {
+    check_upstream_tls(upstream);
     const Place& place = upstream.member->place;
     if (!used_.contains(upstream.name) && !report_.failed()) {
       report_.warning(place, fmt::format("upstream \"{}\" is not used", upstream.name));

@@ -24,12 +24,16 @@ namespace weir::config {
 /// host:port, [v6]:port, name:port or unix:/path. As written, and taken apart.
 struct Address {
   enum class Kind : std::uint8_t { ip, name, unix_path };
+  enum class Scheme : std::uint8_t { none, http, https };
   Kind kind = Kind::ip;
+  Scheme scheme = Scheme::none;  ///< as it was written, of a server; says nothing afterwards
   std::string host;  ///< IP literal without brackets, or DNS name; empty: any address (listeners)
   std::uint16_t port = 0;                  ///< 0: chosen by the kernel (listeners only)
   std::string path;                        ///< of a unix socket
   [[nodiscard]] std::string text() const;  ///< canonical: "127.0.0.1:80", "[::1]:80", "unix:/run/x"
-  bool operator==(const Address&) const = default;
+  bool operator==(const Address& other) const {
+    return kind == other.kind && host == other.host && port == other.port && path == other.path;
+  }
 };
 
 /// An IP network, for trusted_proxies. 16 bytes; IPv4 as ::ffff:a.b.c.d.
@@ -79,7 +83,8 @@ struct Server {
   bool backup = false;
 };
 
-/// What is spoken with an upstream's servers. HTTP/2 by prior knowledge: RFC 9113 section 3.3.
+/// What is spoken with an upstream's servers. HTTP/2: over TLS by ALPN, else by prior knowledge.
+/// RFC 9113 section 3.
 enum class UpstreamProtocol : std::uint8_t { http1, http2 };
 
 enum class Balance : std::uint8_t { round_robin, least_connections };
@@ -87,9 +92,24 @@ enum class Balance : std::uint8_t { round_robin, least_connections };
 /// The header by which a server is told whose connection it is.
 enum class ProxyProtocol : std::uint8_t { off, v1, v2 };
 
+enum class TlsVersion : std::uint8_t { tls12, tls13 };
+
+/// TLS towards an upstream's servers. Files are in PEM format.
+struct UpstreamTls {
+  std::string ca;                 ///< authorities; empty: those of the system
+  std::string name;               ///< that servers have to prove; empty: the one in their address
+  std::string cert;               ///< shown to servers that ask; empty: none
+  std::string key;                ///< empty: in the same file
+  std::vector<std::string> pins;  ///< "sha256//BASE64": one of them is the server's key
+  TlsVersion min_version = TlsVersion::tls12;
+  bool insecure = false;  ///< whoever answers is taken for the server
+  bool operator==(const UpstreamTls&) const = default;
+};
+
 struct Upstream {
   std::string name;
   std::vector<Server> servers;
+  std::optional<UpstreamTls> tls;
   Balance balance = Balance::round_robin;
   UpstreamProtocol protocol = UpstreamProtocol::http1;
   std::size_t streams_max = 32;  ///< requests at once on one HTTP/2 connection
@@ -191,7 +211,6 @@ struct TlsCertificate {
   bool operator==(const TlsCertificate&) const = default;
 };
 
-enum class TlsVersion : std::uint8_t { tls12, tls13 };
 enum class ClientAuth : std::uint8_t { off, optional, required };
 
 /// TLS of a listener.

@@ -31,6 +31,7 @@ struct TlsDraft : Tls {
 
 struct UpstreamDraft : Upstream {
   const Member* member = nullptr;
+  const Node* tls_node = nullptr;
 };
 
 struct RouteDraft : Route {

@@ -159,7 +159,24 @@ class Dump {
     }
     std::vector<std::string> lines = {fmt::format("servers = [{}]", list(servers))};
     for (std::string& line : fields(Section::upstream, &upstream, show_)) lines.push_back(line);
+    if (upstream.tls) lines.push_back(fmt::format("tls = {}", tls_text(*upstream.tls)));
     put_section(fmt::format("[upstream.{}]", quoted(upstream.name)), lines);
+  }
+
+  std::string tls_text(const UpstreamTls& tls) const {
+    std::vector<std::string> parts;
+    if (!tls.ca.empty()) parts.push_back("ca = " + quoted(tls.ca));
+    if (!tls.cert.empty()) parts.push_back("cert = " + quoted(tls.cert));
+    if (!tls.key.empty()) parts.push_back("key = " + quoted(tls.key));
+    if (!tls.pins.empty()) {
+      std::vector<std::string> pins;
+      for (const std::string& pin : tls.pins) pins.push_back(quoted(pin));
+      parts.push_back(fmt::format("pins = [{}]", list(pins)));
+    }
+    for (std::string& field : fields(Section::server_tls, &tls, show_)) {
+      parts.push_back(std::move(field));
+    }
+    return parts.empty() ? "{}" : fmt::format("{{ {} }}", list(parts));
   }
 
   static void put_list(std::vector<std::string>& out, std::string_view name,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tls of [[listen]].
+// tls of [[listen]] and of [upstream.NAME].
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -134,6 +134,61 @@ void read_certificate_cert(Report& report, const Node& node, const Setting& sett
 void read_certificate_key(Report& report, const Node& node, const Setting& setting,
                           TlsCertificate& into) {
   read_path(report, node, setting, into.key);
+}
+
+void read_upstream_tls(Report& report, const Node& node, const Setting& setting,
+                       UpstreamDraft& into) {
+  if (!expect(report, node, Node::Kind::table, setting)) return;
+  into.tls_node = &node;
+  UpstreamTls& tls = into.tls.emplace();
+  read_section(report, node, Section::server_tls, &tls);
+  const Member* key = node.find("key");
+  if (key != nullptr && tls.cert.empty()) {
+    report.error(key->place, "there is a key, and no cert that it belongs to");
+  }
+  const Member* authority = node.find("ca");
+  if (tls.insecure && authority != nullptr) {
+    report.error(authority->place, "ca is not used with insecure = true", "remove one of them");
+  }
+}
+
+void read_server_tls_ca(Report& report, const Node& node, const Setting& setting,
+                        UpstreamTls& into) {
+  read_path(report, node, setting, into.ca);
+}
+
+void read_server_tls_cert(Report& report, const Node& node, const Setting& setting,
+                          UpstreamTls& into) {
+  read_path(report, node, setting, into.cert);
+}
+
+void read_server_tls_key(Report& report, const Node& node, const Setting& setting,
+                         UpstreamTls& into) {
+  read_path(report, node, setting, into.key);
+}
+
+void read_server_tls_pins(Report& report, const Node& node, const Setting& setting,
+                          UpstreamTls& into) {
+  constexpr std::string_view kPrefix = "sha256//";
+  constexpr std::size_t kDigestText = 44;  // 32 bytes in base64
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (const Node* item : read_texts(report, node, setting)) {
+    const std::string_view text = item->text;
+    const bool good =
+        text.starts_with(kPrefix) && text.size() == kPrefix.size() + kDigestText &&
+        text.ends_with('=') &&
+        text.substr(0, text.size() - 1).find_first_not_of(kAlphabet, kPrefix.size()) ==
+            std::string_view::npos;
+    if (good) {
+      into.pins.emplace_back(text);
+    } else {
+      report.error(item->place, fmt::format("\"{}\" is not the hash of a public key", text),
+                   "it is \"sha256//\" and 44 characters, which this prints: openssl x509 -in "
+                   "cert.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst "
+                   "-sha256 -binary | base64");
+    }
+  }
 }
 
 }  // namespace weir::config

@@ -45,6 +45,7 @@ struct Defaults {
   Listen listen;
   Tls tls;
   Upstream upstream;
+  UpstreamTls server_tls;
   Server server;
   Route route;
   FixedResponse respond;
@@ -58,6 +59,7 @@ struct Defaults {
       case Section::listen: return &listen;
       case Section::tls: return &tls;
       case Section::upstream: return &upstream;
+      case Section::server_tls: return &server_tls;
       case Section::server: return &server;
       case Section::route: return &route;
       case Section::respond: return &respond;

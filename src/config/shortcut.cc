@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/shortcut.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "config/load.h"
@@ -20,6 +21,16 @@ std::expected<std::shared_ptr<const Config>, Complaint> proxy_config(
     auto server = parse_address(text, AddressUse::server);
     if (!server) return std::unexpected(std::move(server.error()));
     upstream.servers.emplace_back().address = *std::move(server);
+  }
+  const auto secured = [](const Server& server) {
+    return server.address.scheme == Address::Scheme::https;
+  };
+  if (std::ranges::any_of(upstream.servers, secured)) {
+    if (!std::ranges::all_of(upstream.servers, secured)) {
+      return std::unexpected(
+          Complaint{"some servers have https:// and others do not", "give it to all of them"});
+    }
+    upstream.tls.emplace();
   }
   if (upstream.servers.empty()) {
     return std::unexpected(

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A client's connection between two connection objects: from the listener to what reads the first
-// bytes, and from there to whatever protocol they say is spoken. Moved, never shared; whoever holds
-// it last closes it.
+// A connection between two connection objects: of a client from the listener to what reads the
+// first bytes, and from there to whatever protocol they say is spoken; to a server from who made it
+// to who speaks on it. Moved, never shared; whoever holds it last closes it, by making a Wire of
+// it.
 #pragma once
 
 #include <algorithm>

@@ -129,21 +129,22 @@ Task<Result<void>> Exchange::find_connection() {
     if (take_kept()) co_return Result<void>{};
   }
   const bool shared = upstream.shares_connections() && ends_ == nullptr;
-  Result<io::Socket*> socket;
+  Result<Accepted> connected;
   if (shared) {
-    socket = co_await upstream.connect_shared(*endpoint_, connecting_);
+    connected = co_await upstream.connect_shared(*endpoint_, connecting_);
   } else {
-    socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
+    connected = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
   }
-  if (socket) {
-    lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket, ends_.get());
+  if (connected) {
+    lease_ = UpstreamLease::of_new(upstream, endpoint_, std::move(*connected), ends_.get());
     connect_ = context_.loop.now() - begun;
     co_return Result<void>{};
   }
   // Descriptors that are wanting here, and who has left, say nothing about the server.
-  const bool its_fault = socket.error().code != Code::no_descriptors && aborted_.where == nullptr;
-  if (its_fault) upstream.failed(*endpoint_, socket.error());
-  co_return std::unexpected(socket.error());
+  const bool its_fault =
+      connected.error().code != Code::no_descriptors && aborted_.where == nullptr;
+  if (its_fault) upstream.failed(*endpoint_, connected.error());
+  co_return std::unexpected(connected.error());
 }
 
 Task<Result<void>> Exchange::await_opening() {
@@ -412,6 +413,7 @@ Task<> Exchange::answer_as_final_recipient() {
 // Answers with the cause if the client can still be answered, otherwise makes the end visible.
 Task<> Exchange::fail_with(Error error) {
   cause_ = error.cause == Cause::none ? Cause::internal : error.cause;
+  if (is_tls_failure(cause_)) detail_ = error.where;
   const CauseText& text = describe(cause_);
   const bool client_there = text.http_status != 0 && cause_ != Cause::client_closed;
   if (responder_.started() || !client_there) {
@@ -493,6 +495,7 @@ void Exchange::log() {
   if (endpoint_ != nullptr) record.server = endpoint_->name;
   record.status = responder_.started() ? status_ : 0;
   record.cause = cause_;
+  record.detail = detail_;
   record.retries = retries_;
   record.bytes_received = responder_.bytes_received();
   record.bytes_sent = responder_.bytes_sent();

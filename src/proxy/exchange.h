@@ -112,7 +112,7 @@ class Exchange {
   Instant since_ = Instant::min();  // the next attempt uses a connection that was made since then
   LeaseFault lease_fault_ = LeaseFault::none;
   std::unique_ptr<const Ends> ends_;  // that the server is told of; nullptr: it is told nothing
-  io::ConnectHandle connecting_;
+  Connecting connecting_;
   OpeningWaiter* opening_ = nullptr;  // while another exchange connects
   UpstreamLease lease_;
   std::shared_ptr<Endpoint> endpoint_;    // used last
@@ -126,6 +126,7 @@ class Exchange {
 
   int status_ = 0;
   Cause cause_ = Cause::none;
+  const char* detail_ = "";  // static text
   Error aborted_{};  // where != nullptr: by abort()
   Instant sent_at_{};
   Micros first_byte_{-1};

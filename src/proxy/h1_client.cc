@@ -5,15 +5,15 @@
 
 namespace weir::proxy {
 
-H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+H1Client::H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, Accepted connected,
                    const Ends* ends)
     : upstream_(upstream),
       endpoint_(std::move(endpoint)),
       ends_(ends == nullptr ? nullptr : new const Ends(*ends)),
-      stream_(upstream.context().loop, socket),
-      input_(stream_),
-      reader_(input_, &stream_, kUpstreamBody),
-      writer_(stream_, &stream_, upstream.context().texts),
+      wire_(upstream.context().loop, connected),
+      input_(wire_.stream()),
+      reader_(input_, wire_.plain(), kUpstreamBody),
+      writer_(wire_.stream(), wire_.plain(), upstream.context().texts),
       created_(upstream.context().loop.now()) {}
 
 H1Client::~H1Client() {
@@ -21,12 +21,12 @@ H1Client::~H1Client() {
   // A server that was offered one may have begun it without our having seen its answer.
   // What it does not take would stay in the kernel long after an orderly close.
   const bool cut = stalled_ || (tunnel_ ? !(reader_.complete() && writer_.complete()) : offered_);
-  stream_.close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  wire_.stream().close(cut ? io::Stream::Close::reset : io::Stream::Close::orderly);
 }
 
 H1Client* H1Client::open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                             io::Socket* socket, const Ends* ends) {
-  auto* client = new H1Client(upstream, endpoint, socket, ends);
+                             Accepted connected, const Ends* ends) {
+  auto* client = new H1Client(upstream, endpoint, std::move(connected), ends);
   client->begin_exchange();
   return client;
 }
@@ -99,7 +99,7 @@ void H1Client::begin_tunnel(Activity& activity, Millis idle) {
 
 void H1Client::cancel(Error why) {
   stalled_ |= why.cause == Cause::upstream_write_timeout || why.cause == Cause::overload_memory;
-  stream_.cancel(why);
+  wire_.stream().cancel(why);
 }
 
 bool H1Client::fit(Instant now) const {

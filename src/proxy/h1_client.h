@@ -23,7 +23,7 @@ class H1Client final : public ListNode<H1Client>,
                        public Pooled {
  public:
   /// `ends`: what the server was told of the connection's client; nullptr: nothing.
-  H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+  H1Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, Accepted connected,
            const Ends* ends);
   ~H1Client() override;
 
@@ -44,7 +44,7 @@ class H1Client final : public ListNode<H1Client>,
   [[nodiscard]] bool head_started() const override { return head_started_; }
   BodyReader& body() override { return reader_; }
   void begin_tunnel(Activity& activity, Millis idle) override;
-  [[nodiscard]] Micros send_stall() const override { return stream_.send_stall(); }
+  [[nodiscard]] Micros send_stall() const override { return wire_.stream().send_stall(); }
   void cancel(Error why) override;
   [[nodiscard]] bool reused() const override { return requests_ > 1; }
   [[nodiscard]] bool unseen() const override { return false; }
@@ -55,9 +55,9 @@ class H1Client final : public ListNode<H1Client>,
   /// Takes an idle connection out of its pool, for an exchange; nullptr if there is none that is
   /// fit. One whose server was told of a client (`ends`) is fit for that client only.
   static H1Client* take_idle(Upstream& upstream, Endpoint& endpoint, const Ends* ends);
-  /// Takes over a socket that was connected to the endpoint, for an exchange.
+  /// Takes over a connection to the endpoint, for an exchange.
   static H1Client* open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                            io::Socket* socket, const Ends* ends);
+                            Accepted connected, const Ends* ends);
   /// Puts a connection into its pool if nothing about it is in doubt, else closes it.
   static void give_back(std::unique_ptr<H1Client> client, bool response_keep_alive);
   /// Closes this idle connection and removes it from its pool. Deletes this.
@@ -73,7 +73,7 @@ class H1Client final : public ListNode<H1Client>,
   Upstream& upstream_;
   std::shared_ptr<Endpoint> endpoint_;
   std::unique_ptr<const Ends> ends_;  // that the server was told of
-  io::TcpStream stream_;
+  Wire wire_;
   Input input_;
   io::Chunk head_;  // under the response's head
   H1BodyReader reader_;

@@ -14,9 +14,9 @@ constexpr Error kServerGone{Code::closed, Cause::none, 0, "connection"};
 
 }  // namespace
 
-H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, Accepted connected,
                    const Ends* ends)
-    : H2Session(upstream.context(), Accepted{socket, {}, {}}, Side::client, kFromServer),
+    : H2Session(upstream.context(), std::move(connected), Side::client, kFromServer),
       kept_(upstream.weak_from_this().lock()),  // null where it is not shared: in unit tests
       upstream_(upstream),
       endpoint_(std::move(endpoint)),
@@ -35,8 +35,8 @@ Task<> H2Client::live(H2Client* self) {
 }
 
 H2ClientRequest* H2Client::open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    io::Socket* socket, const Ends* ends) {
-  auto* client = new H2Client(upstream, endpoint, socket, ends);
+                                    Accepted connected, const Ends* ends) {
+  auto* client = new H2Client(upstream, endpoint, std::move(connected), ends);
   const std::array<nghttp2_settings_entry, 4> settings{{
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0},

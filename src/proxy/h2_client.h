@@ -89,7 +89,7 @@ class H2Client final : public H2Session, public ListNode<H2Client>, public Poole
                                     Instant since);
   /// Takes over a socket that was connected to the endpoint.
   static H2ClientRequest* open_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                   io::Socket* socket, const Ends* ends);
+                                   Accepted connected, const Ends* ends);
 
   /// Ends one that is idle, if there is one.
   static bool retire_idle(Endpoint& endpoint);
@@ -99,7 +99,7 @@ class H2Client final : public H2Session, public ListNode<H2Client>, public Poole
 
  private:
   friend class H2ClientRequest;
-  H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::Socket* socket,
+  H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, Accepted connected,
            const Ends* ends);
 
   static Task<> live(H2Client* self);

@@ -27,7 +27,7 @@ void H2ClientRequest::start(const http::RequestHead& head, std::string_view targ
   http::Framing framing;
   framing.body = head.body;
   http::H2Fields& fields = upstream().context().h2_fields;
-  fields.request(head, "http", target, edits, framing);
+  fields.request(head, upstream().settings().tls ? "https" : "http", target, edits, framing);
   writer.rule_trailers(http::trailer_rules(head.fields, edits));
   const bool empty = head.body.empty();
   const Millis stall = upstream().timeouts().upstream_write;

@@ -58,7 +58,9 @@ struct UpstreamCounts {
   Histogram first_byte;           ///< request sent to response head
   Count connects;                 ///< new connections
   Count connect_failures;
-  Count reuses;  ///< requests sent on a kept connection
+  Count tls_handshakes;  ///< that succeeded
+  Count tls_resumed;     ///< of these
+  Count reuses;          ///< requests sent on a kept connection
   Count retries;
   Count active;  ///< exchanges now
   Count idle;    ///< kept connections now

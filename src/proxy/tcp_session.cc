@@ -54,17 +54,17 @@ Task<> TcpSession::run(TcpSession* self) {
 }
 
 Task<> TcpSession::serve() {
-  Result<io::Socket*> socket = co_await connect();
-  if (!socket || aborted_.where != nullptr) {
-    cause_ = aborted_.where != nullptr ? aborted_.cause : socket.error().cause;
-    if (socket) io::TcpStream(context_.loop, *socket).close(io::Stream::Close::reset);
+  Result<Accepted> connected = co_await connect();
+  if (!connected || aborted_.where != nullptr) {
+    cause_ = aborted_.where != nullptr ? aborted_.cause : connected.error().cause;
+    if (is_tls_failure(cause_)) detail_ = connected.error().where;
+    if (connected) Wire(context_.loop, *connected).stream().close(io::Stream::Close::reset);
     log();
     // There is no other way to tell a client that nobody serves it than to break the connection.
     client_.stream.close(io::Stream::Close::reset);
     co_return;
   }
-  Accepted connected{*socket, {}, {}, nullptr, 0};
-  server_.reset(new End(context_, std::move(connected), kFromServer));
+  server_.reset(new End(context_, std::move(*connected), kFromServer));
   ++endpoint_->active;
   upstream_->counts().active.add();
   const Millis idle = snapshot_->config().timeouts.tunnel_idle;
@@ -90,7 +90,7 @@ std::unique_ptr<const Ends> TcpSession::told_ends() const {
   return std::make_unique<const Ends>(ends_of(client_.stream, peer_, told_of(arrival_.get())));
 }
 
-Task<Result<io::Socket*>> TcpSession::connect() {
+Task<Result<Accepted>> TcpSession::connect() {
   std::array<const Endpoint*, kAttemptsMax> tried{};
   for (std::size_t attempt = 0;; ++attempt) {
     if (attempt == 0) endpoint_ = upstream_->pick({});
@@ -101,19 +101,20 @@ Task<Result<io::Socket*>> TcpSession::connect() {
     }
     const Instant begun = context_.loop.now();
     const std::unique_ptr<const Ends> ends = told_ends();
-    Result<io::Socket*> socket = co_await upstream_->connect(*endpoint_, connecting_, ends.get());
-    if (aborted_.where != nullptr) co_return socket;
-    if (socket) {
+    Result<Accepted> connected = co_await upstream_->connect(*endpoint_, connecting_, ends.get());
+    if (aborted_.where != nullptr) co_return connected;
+    if (connected) {
       upstream_->worked(*endpoint_);
       upstream_->counts().connects.add();
       connect_ = context_.loop.now() - begun;
-      co_return socket;
+      co_return connected;
     }
     // Descriptors that are wanting here say nothing about the server.
-    if (socket.error().code != Code::no_descriptors) upstream_->failed(*endpoint_, socket.error());
+    const Error why = connected.error();
+    if (why.code != Code::no_descriptors) upstream_->failed(*endpoint_, why);
     tried[attempt] = endpoint_.get();
     auto next = attempt + 1 < kAttemptsMax ? upstream_->pick({tried.data(), attempt + 1}) : nullptr;
-    if (next == nullptr) co_return fail(connect_cause(socket.error()));
+    if (next == nullptr) co_return fail(connect_cause(why));
     endpoint_ = std::move(next);
     ++retries_;
   }
@@ -161,6 +162,7 @@ void TcpSession::log() {
   record.upstream_counts = &upstream_->counts();
   if (endpoint_ != nullptr) record.server = endpoint_->name;
   record.cause = cause_;
+  record.detail = detail_;
   record.retries = retries_;
   record.bytes_received = client_.reader.received();
   record.bytes_sent = client_.writer.sent();

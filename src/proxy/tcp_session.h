@@ -40,7 +40,7 @@ class TcpSession final : public Connection {
 
   static Task<> run(TcpSession* self);
   Task<> serve();
-  Task<Result<io::Socket*>> connect();
+  Task<Result<Accepted>> connect();
   [[nodiscard]] std::unique_ptr<const Ends> told_ends() const;
   static Task<> upload(TcpSession* self);
   Task<> move(End& from, End& to, Cause writer_gone);
@@ -55,7 +55,7 @@ class TcpSession final : public Connection {
   std::string peer_text_;
   std::unique_ptr<Arrival> arrival_;
   End client_;
-  io::ConnectHandle connecting_;
+  Connecting connecting_;
   std::unique_ptr<End> server_;
   Activity activity_;
   Scope uploads_;
@@ -63,6 +63,7 @@ class TcpSession final : public Connection {
   WallTime started_wall_;
   Micros connect_{-1};
   Cause cause_ = Cause::none;
+  const char* detail_ = "";  // static text
   Error aborted_{};
   int retries_ = 0;
 };

@@ -5,53 +5,22 @@
 
 #include "proxy/h1_client.h"
 #include "proxy/h2_client.h"
-#include "proxy/proxy_protocol.h"
+#include "tls/client_context.h"
 
 namespace weir::proxy {
-namespace {
-
-constexpr int kRoomAttempts = 20;
-constexpr Millis kRoomPause{5};
-
-// On a new connection the kernel has room for it, so that this hardly ever waits.
-Task<Result<void>> tell_ends(io::Stream& stream, config::ProxyProtocol version, const Ends& ends,
-                             Millis timeout) {
-  ProxyHeaderSpace space;
-  const std::array<Bytes, 4> pieces = {make_proxy_header(version, ends, space)};
-  Result<void> sent = co_await stream.send(pieces, timeout);
-  co_return sent;
-}
-
-}  // namespace
 
 Endpoint::Endpoint(const io::SocketAddress& where, std::string text)
     : address(where), name(std::move(text)) {}
 
 Endpoint::~Endpoint() { WEIR_ASSERT(idle.empty()); }
 
-Error connect_cause(Error error) {
-  switch (error.code) {
-    case Code::refused: return error.as(Cause::upstream_refused);
-    case Code::timed_out: return error.as(Cause::upstream_connect_timeout);
-    case Code::no_descriptors: return error.as(Cause::overload_connections);
-    case Code::closed:
-    case Code::reset:
-    case Code::cancelled:
-    case Code::unreachable:
-    case Code::no_memory:
-    case Code::unresolved:
-    case Code::malformed:
-    case Code::os: return error.as(Cause::upstream_unreachable);
-  }
-  WEIR_UNREACHABLE("code");
-}
-
 Upstream::Upstream(Context& context, UpstreamCounts& counts) : context_(context), counts_(counts) {}
 
 Upstream::~Upstream() { close_idle(); }
 
 void Upstream::configure(std::shared_ptr<const config::Config> config,
-                         const config::Upstream& settings) {
+                         const config::Upstream& settings,
+                         std::shared_ptr<const tls::ClientContext> tls) {
   std::vector<std::vector<io::SocketAddress>> addresses(settings.servers.size());
   // What a name resolved to before is good until the resolver says otherwise.
   for (std::size_t i = 0; i < settings.servers.size() && settings_ != nullptr; ++i) {
@@ -61,9 +30,12 @@ void Upstream::configure(std::shared_ptr<const config::Config> config,
       }
     }
   }
-  const bool other_protocol = settings_ != nullptr && settings_->protocol != settings.protocol;
+  const bool other_protocol =
+      settings_ != nullptr && (settings_->protocol != settings.protocol || tls_ != tls ||
+                               settings_->tls.has_value() != settings.tls.has_value());
   config_ = std::move(config);
   settings_ = &settings;
+  tls_ = std::move(tls);
   if (other_protocol) close_idle();
   addresses_ = std::move(addresses);
   rebuild();
@@ -93,7 +65,10 @@ void Upstream::rebuild() {
 void Upstream::add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
                             const io::SocketAddress& address, std::size_t server) {
   const config::Server& settings = settings_->servers[server];
-  const auto same = [&](const auto& endpoint) { return endpoint->address == address; };
+  const std::string name = verified_name(settings);
+  const auto same = [&](const auto& endpoint) {
+    return endpoint->address == address && endpoint->verified_name == name;
+  };
   if (const auto twin = std::ranges::find_if(next, same); twin != next.end()) {
     // Two names of one address are one server; a backup only if both are.
     (*twin)->backup = (*twin)->backup && settings.backup;
@@ -105,13 +80,24 @@ void Upstream::add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
     endpoint = *old;
   } else {
     endpoint = std::make_shared<Endpoint>(address, address.text());
+    endpoint->verified_name = name;
     // Workers start at different places, so that few connections do not all go to the first server.
     endpoint->current =
         static_cast<int>(context_.random.next() % static_cast<unsigned>(settings.weight + 1));
   }
   endpoint->weight = settings.weight;
   endpoint->backup = settings.backup;
+  const bool known = endpoint->known != nullptr && endpoint->known->context == tls_;
+  if (!known) {
+    endpoint->known = tls_ == nullptr ? nullptr : std::make_shared<tls::KnownServer>(name, tls_);
+  }
   next.push_back(std::move(endpoint));
+}
+
+// "": it is not verified, for TLS is not spoken.
+std::string Upstream::verified_name(const config::Server& server) const {
+  if (!settings_->tls) return "";
+  return settings_->tls->name.empty() ? server.address.host : settings_->tls->name;
 }
 
 void Upstream::close_idle() {
@@ -133,92 +119,6 @@ bool Upstream::shed_idle() {
     if (H2Client::retire_idle(*endpoint)) return true;
   }
   return false;
-}
-
-// Who makes a connection has a place on it as well.
-bool Upstream::place_to_come(const Endpoint& endpoint) const {
-  return endpoint.waiting_count < endpoint.opening * (settings_->streams_max - 1);
-}
-
-Task<Result<void>> Upstream::await_opening(Endpoint& endpoint, OpeningWaiter& waiter) {
-  endpoint.waiting.push_back(waiter);
-  ++endpoint.waiting_count;
-  ignore(co_await waiter.wait(connect_timeout()), "what there is then is looked at");
-  if (waiter.ListNode<io::Notice>::linked()) {  // nobody has told it
-    waiter.ListNode<io::Notice>::unlink();
-    --endpoint.waiting_count;
-    co_return fail(Code::timed_out, "a place on a connection");
-  }
-  if (waiter.outcome == OpeningWaiter::Outcome::failed) co_return std::unexpected(waiter.error);
-  co_return Result<void>{};
-}
-
-void Upstream::opened(Endpoint& endpoint, std::optional<Error> failure) {
-  --endpoint.opening;
-  for (std::size_t i = 1; i < settings_->streams_max && !endpoint.waiting.empty(); ++i) {
-    auto& waiter = static_cast<OpeningWaiter&>(endpoint.waiting.pop_front());
-    --endpoint.waiting_count;
-    using Outcome = OpeningWaiter::Outcome;
-    waiter.outcome = failure ? Outcome::failed : Outcome::made;
-    if (failure) waiter.error = *failure;
-    waiter.give();
-  }
-}
-
-Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandle& connecting,
-                                            const Ends* ends) {
-  if (ends != nullptr) {
-    Result<io::Socket*> socket = co_await connect_for(endpoint, connecting, *ends);
-    co_return socket;
-  }
-  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
-  co_return socket;
-}
-
-Task<Result<io::Socket*>> Upstream::connect_shared(Endpoint& endpoint,
-                                                   io::ConnectHandle& connecting) {
-  ++endpoint.opening;
-  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
-  if (socket) co_return socket;
-  // Who has left says nothing about the server: the next one tries.
-  if (connecting.cancelled()) {
-    --endpoint.opening;
-    if (!endpoint.waiting.empty()) {
-      endpoint.waiting.pop_front().give();
-      --endpoint.waiting_count;
-    }
-  } else {
-    opened(endpoint, socket.error());
-  }
-  co_return socket;
-}
-
-// Such a connection is its client's own: nobody else waits for it.
-Task<Result<io::Socket*>> Upstream::connect_for(const Endpoint& endpoint,
-                                                io::ConnectHandle& connecting, const Ends& ends) {
-  const config::ProxyProtocol version = settings_->proxy_protocol;  // a reload may change it
-  const Millis timeout = connect_timeout();
-  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
-  if (!socket) co_return socket;
-  io::TcpStream stream(context_.loop, *socket);
-  Result<void> told = co_await tell_ends(stream, version, ends, timeout);
-  if (!told) co_return fail(told.error());
-  co_return stream.release();
-}
-
-Task<Result<io::Socket*>> Upstream::connect_once(const Endpoint& endpoint,
-                                                 io::ConnectHandle& connecting) {
-  for (int attempt = 0;; ++attempt) {
-    Result<io::Socket*> socket =
-        co_await io::connect(context_.loop, endpoint.address, connect_timeout(), &connecting);
-    const bool none = !socket && socket.error().code == Code::no_descriptors;
-    if (!none || attempt == kRoomAttempts || context_.make_room == nullptr) co_return socket;
-    // What is closed may take the kernel a moment, and a newcomer may be faster. And where nothing
-    // is idle now, something may end soon.
-    context_.make_room(context_.make_room_self);
-    co_await io::sleep_until(context_.loop, context_.loop.now() + kRoomPause);
-    if (connecting.cancelled()) co_return socket;
-  }
 }
 
 std::shared_ptr<Endpoint> Upstream::pick(std::span<const Endpoint* const> tried) {

@@ -19,8 +19,14 @@
 #include "io/address.h"
 #include "io/notice.h"
 #include "io/tcp_stream.h"
+#include "proxy/accepted.h"
 #include "proxy/context.h"
 #include "proxy/ends.h"
+
+namespace weir::tls {
+class ClientContext;
+struct KnownServer;
+}  // namespace weir::tls
 
 namespace weir::proxy {
 
@@ -32,6 +38,37 @@ struct OpeningWaiter : io::Notice {
   using Notice::Notice;
   enum class Outcome : std::uint8_t { none, made, failed } outcome = Outcome::none;
   Error error{};  // with failed
+};
+
+/// A connection to a server while it is made, for whoever may have to end it.
+class Connecting {
+ public:
+  /// What is under way ends with `why`; what is begun later is not ended: its owner asks
+  /// cancelled().
+  void cancel(Error why) {
+    handle_.cancel(why);
+    if (stream_ != nullptr) stream_->cancel(why);
+  }
+  [[nodiscard]] bool cancelled() const { return handle_.cancelled(); }
+
+ private:
+  friend class Upstream;
+  /// While something is done on the new connection.
+  class Step {
+   public:
+    Step(Connecting& connecting, io::Stream& stream) : connecting_(connecting) {
+      connecting_.stream_ = &stream;
+    }
+    ~Step() { connecting_.stream_ = nullptr; }
+    Step(const Step&) = delete;
+    Step& operator=(const Step&) = delete;
+
+   private:
+    Connecting& connecting_;
+  };
+
+  io::ConnectHandle handle_;
+  io::Stream* stream_ = nullptr;
 };
 
 /// One address of an upstream, as one worker sees it. Shared by the upstream and by the leases on
@@ -46,6 +83,10 @@ class Endpoint {
   int weight = 1;
   bool backup = false;
   bool retired = false;  ///< not in the configuration any more: connections are not kept
+
+  // TLS.
+  std::string verified_name;                ///< "": plain
+  std::shared_ptr<tls::KnownServer> known;  ///< nullptr: plain, or TLS cannot be spoken
 
   // Balancing.
   int current = 0;         ///< smooth weighted round robin
@@ -69,6 +110,10 @@ class Endpoint {
 
 /// What a failed connect means for an exchange.
 Error connect_cause(Error error);
+/// Whether Error::where says what OpenSSL said of a server.
+constexpr bool is_tls_failure(Cause cause) {
+  return cause == Cause::upstream_tls_failed || cause == Cause::upstream_tls_certificate;
+}
 
 /// Settings that every connection to an upstream needs.
 class Upstream : public std::enable_shared_from_this<Upstream> {
@@ -78,7 +123,9 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   ~Upstream();
 
   /// Takes over a configuration; endpoints that are in both live on, with their pool and health.
-  void configure(std::shared_ptr<const config::Config> config, const config::Upstream& settings);
+  /// `tls`: nullptr if it is plain, or if its settings cannot be used.
+  void configure(std::shared_ptr<const config::Config> config, const config::Upstream& settings,
+                 std::shared_ptr<const tls::ClientContext> tls = nullptr);
   /// The addresses of one of its servers: a literal's own, or what the resolver found. Empty: the
   /// name has none now.
   void set_addresses(std::size_t server, const std::vector<io::SocketAddress>& addresses);
@@ -109,13 +156,12 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   /// its failure is that of all who wait. Who comes first finds the place.
   [[nodiscard]] bool place_to_come(const Endpoint& endpoint) const;
   Task<Result<void>> await_opening(Endpoint& endpoint, OpeningWaiter& waiter);
-  /// Connects to one of its servers, and tells it of `ends` (nullptr: nothing). When descriptors
-  /// run out what is idle makes room first. `connecting`: for whoever may have to end it.
-  Task<Result<io::Socket*>> connect(Endpoint& endpoint, io::ConnectHandle& connecting,
-                                    const Ends* ends);
+  /// Connects to one of its servers, tells it of `ends` (nullptr: nothing) and makes the TLS
+  /// handshake. When descriptors run out what is idle makes room first.
+  Task<Result<Accepted>> connect(Endpoint& endpoint, Connecting& connecting, const Ends* ends);
   /// Likewise, for a connection that is to be shared. It counts as one that is being made until
-  /// opened() is called of it, which whoever gets the socket sees to.
-  Task<Result<io::Socket*>> connect_shared(Endpoint& endpoint, io::ConnectHandle& connecting);
+  /// opened() is called of it, which whoever gets it sees to.
+  Task<Result<Accepted>> connect_shared(Endpoint& endpoint, Connecting& connecting);
   /// A shared connection has its place among the others, or there will be none.
   void opened(Endpoint& endpoint, std::optional<Error> failure);
 
@@ -135,8 +181,8 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
  private:
   Task<Result<io::Socket*>> connect_once(const Endpoint& endpoint, io::ConnectHandle& connecting);
   static void drop_kept(Endpoint& endpoint);
-  Task<Result<io::Socket*>> connect_for(const Endpoint& endpoint, io::ConnectHandle& connecting,
-                                        const Ends& ends);
+  [[nodiscard]] Millis left(Instant due) const;
+  [[nodiscard]] std::string verified_name(const config::Server& server) const;
   Endpoint* round_robin(std::span<Endpoint* const> candidates);
   Endpoint* least_connections(std::span<Endpoint* const> candidates);
   void rebuild();
@@ -147,6 +193,7 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   UpstreamCounts& counts_;
   std::shared_ptr<const config::Config> config_;
   const config::Upstream* settings_ = nullptr;  // in config_
+  std::shared_ptr<const tls::ClientContext> tls_;
   std::size_t turn_ = 0;
   std::vector<std::vector<io::SocketAddress>> addresses_;  // by server
   std::vector<std::shared_ptr<Endpoint>> endpoints_;

@@ -30,12 +30,12 @@ UpstreamLease UpstreamLease::of_kept(Upstream& upstream, const std::shared_ptr<E
 }
 
 UpstreamLease UpstreamLease::of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    io::Socket* socket, const Ends* ends) {
+                                    Accepted connected, const Ends* ends) {
   upstream.counts().connects.add();
   if (upstream.shares_connections()) {
-    return UpstreamLease(H2Client::open_new(upstream, endpoint, socket, ends));
+    return UpstreamLease(H2Client::open_new(upstream, endpoint, std::move(connected), ends));
   }
-  return UpstreamLease(H1Client::open_new(upstream, endpoint, socket, ends));
+  return UpstreamLease(H1Client::open_new(upstream, endpoint, std::move(connected), ends));
 }
 
 UpstreamLease::UpstreamLease(UpstreamRequest* request) : request_(request) {

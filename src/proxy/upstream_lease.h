@@ -21,9 +21,9 @@ class UpstreamLease {
   /// Instant::min() for any. An idle one is never newer.
   static UpstreamLease of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
                                const Ends* ends, Instant since);
-  /// Takes over a socket that was connected to the endpoint.
+  /// Takes over a connection to the endpoint.
   static UpstreamLease of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                              io::Socket* socket, const Ends* ends);
+                              Accepted connected, const Ends* ends);
 
   /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps
   /// the connection.

@@ -234,13 +234,12 @@ class PoolTest : public UpstreamTest {
                       Result<void>* outcome) {
     *out = UpstreamLease::of_kept(self->upstream, from, nullptr, Instant::min());
     if (!*out) {
-      io::ConnectHandle connecting;
-      const Result<io::Socket*> socket =
-          co_await self->upstream.connect(*from, connecting, nullptr);
-      if (socket) {
-        *out = UpstreamLease::of_new(self->upstream, from, *socket, nullptr);
+      Connecting connecting;
+      Result<Accepted> connected = co_await self->upstream.connect(*from, connecting, nullptr);
+      if (connected) {
+        *out = UpstreamLease::of_new(self->upstream, from, std::move(*connected), nullptr);
       } else {
-        *outcome = fail(socket.error());
+        *outcome = fail(connected.error());
       }
     }
     self->finished = true;

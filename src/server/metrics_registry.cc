@@ -31,6 +31,8 @@ void add(UpstreamSum& sum, const proxy::UpstreamCounts& counts) {
   add(sum.first_byte, counts.first_byte);
   sum.connects += counts.connects.get();
   sum.connect_failures += counts.connect_failures.get();
+  sum.tls_handshakes += counts.tls_handshakes.get();
+  sum.tls_resumed += counts.tls_resumed.get();
   sum.reuses += counts.reuses.get();
   sum.retries += counts.retries.get();
   sum.active += counts.active.get();

@@ -39,6 +39,8 @@ struct UpstreamSum {
   HistogramSum first_byte;
   std::uint64_t connects = 0;
   std::uint64_t connect_failures = 0;
+  std::uint64_t tls_handshakes = 0;
+  std::uint64_t tls_resumed = 0;
   std::uint64_t reuses = 0;
   std::uint64_t retries = 0;
   std::uint64_t active = 0;

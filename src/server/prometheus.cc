@@ -147,6 +147,8 @@ void render_upstreams(Page& page, const MetricsSnapshot& metrics) {
   }
   each(Family::connects, &UpstreamSum::connects);
   each(Family::connect_failures, &UpstreamSum::connect_failures);
+  each(Family::upstream_handshakes, &UpstreamSum::tls_handshakes);
+  each(Family::upstream_resumed, &UpstreamSum::tls_resumed);
   each(Family::reuses, &UpstreamSum::reuses);
   each(Family::retries, &UpstreamSum::retries);
   each(Family::upstream_active, &UpstreamSum::active);

@@ -193,6 +193,7 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
       servers.push_back(names_->known(server.address));
     }
   }
+  plan->upstream_tls = tls.upstreams;
   const std::uint16_t https_port = port_of_https(*config, listeners);
   for (std::size_t i = 0; i < listeners.all.size(); ++i) {
     const config::Listen& settings = listeners.all[i].settings;
@@ -200,7 +201,7 @@ std::shared_ptr<const Plan> Server::make_plan(std::shared_ptr<const config::Conf
     service.kind = settings.serves_http() ? Service::Kind::http : Service::Kind::tcp;
     service.listen_index = i;
     service.tls = settings.tls.has_value();
-    service.tls_context = tls[i];
+    service.tls_context = tls.listeners[i];
     if (settings.https_only) service.https_port = https_port;
   }
   return plan;

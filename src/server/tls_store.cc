@@ -2,6 +2,7 @@
 #include "server/tls_store.h"
 
 #include <fmt/format.h>
+#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,16 +30,30 @@ tls::ClientAuth auth_of(config::ClientAuth auth) {
   WEIR_UNREACHABLE("auth");
 }
 
+tls::Protocol protocol_of(config::TlsVersion version) {
+  return version == config::TlsVersion::tls13 ? tls::Protocol::tls13 : tls::Protocol::tls12;
+}
+
 tls::ServerSettings settings_of(const config::Tls& tls) {
   tls::ServerSettings settings;
-  settings.version_min =
-      tls.min_version == config::TlsVersion::tls13 ? tls::Protocol::tls13 : tls::Protocol::tls12;
+  settings.version_min = protocol_of(tls.min_version);
   settings.alpn = tls.alpn;
   settings.client_auth = auth_of(tls.client_auth);
   settings.client_ca = tls.client_ca;
   settings.client_crl = tls.client_crl;
   settings.client_depth = tls.client_depth;
   return settings;
+}
+
+// The reader has seen to it that this is base64 of 32 bytes.
+tls::Pin pin_of(std::string_view text) {
+  text.remove_prefix(text.rfind("//") + 2);
+  std::array<unsigned char, 48> bytes{};
+  EVP_DecodeBlock(bytes.data(), reinterpret_cast<const unsigned char*>(text.data()),
+                  static_cast<int>(text.size()));
+  tls::Pin pin;
+  std::copy_n(bytes.begin(), pin.size(), pin.begin());
+  return pin;
 }
 
 }  // namespace
@@ -116,6 +131,56 @@ std::shared_ptr<const tls::ServerContext> TlsStore::context(const config::Listen
   return made;
 }
 
+// Whom to trust and what to show. False: there is no way to do as the settings say.
+bool TlsStore::read_trust(const config::UpstreamTls& tls, tls::ClientSettings& settings,
+                          std::vector<Problem>& problems) {
+  if (!tls.insecure && tls.ca.empty()) {
+    if (system_ == nullptr) system_ = tls::Authorities::of_system(problems);
+    settings.authorities = system_;
+  } else if (!tls.insecure) {
+    settings.authorities = tls::Authorities::load(tls.ca, problems);
+  }
+  if (!tls.insecure && settings.authorities == nullptr) return false;
+  if (tls.cert.empty()) return true;
+  settings.certificate = certificate({tls.cert, tls.key}, io::wall_now(), problems);
+  return settings.certificate != nullptr;
+}
+
+std::shared_ptr<const tls::ClientContext> TlsStore::context(const config::Upstream& upstream,
+                                                            std::vector<Problem>& problems) {
+  const config::UpstreamTls& tls = *upstream.tls;
+  std::string files;
+  for (const std::string& file : {tls.ca, tls.cert, tls.key}) {
+    watch(file);
+    files += file.empty() ? "-" : look_at(file);
+  }
+  tls::ClientSettings settings;
+  settings.alpn = upstream.protocol == config::UpstreamProtocol::http2 ? "h2" : "http/1.1";
+  settings.version_min = protocol_of(tls.min_version);
+  const auto before = clients_.find(upstream.name);
+  const bool known = before != clients_.end() && before->second.settings == tls;
+  const bool same = known && before->second.files == files &&
+                    before->second.alpn == settings.alpn && before->second.context != nullptr;
+  if (same) return before->second.context;
+  for (const std::string& pin : tls.pins) settings.pins.push_back(pin_of(pin));
+  const std::string alpn = settings.alpn;
+  std::shared_ptr<const tls::ClientContext> made;
+  if (read_trust(tls, settings, problems)) {
+    made = tls::ClientContext::make(std::move(settings), problems);
+  }
+  if (made == nullptr) {
+    const bool have = known && before->second.context != nullptr;
+    problems.push_back(
+        {have ? Problem::Kind::warning : Problem::Kind::error,
+         have ? fmt::format("upstream {} keeps the certificates that it had", upstream.name)
+              : fmt::format("upstream {} cannot connect to its servers until this is repaired",
+                            upstream.name)});
+    if (have) made = before->second.context;
+  }
+  clients_[upstream.name] = {tls, alpn, files, made};
+  return made;
+}
+
 TlsContexts TlsStore::load(const config::Config& config, WallTime now,
                            std::vector<Problem>& problems) {
   TlsContexts all;
@@ -125,7 +190,11 @@ TlsContexts TlsStore::load(const config::Config& config, WallTime now,
   for (const config::Listen& listen : config.listens) {
     auto made = listen.tls ? context(listen, now, problems) : nullptr;
     if (made != nullptr) contexts[listen.address.text()] = made;
-    all.push_back(std::move(made));
+    all.listeners.push_back(std::move(made));
+  }
+  system_.reset();
+  for (const config::Upstream& upstream : config.upstreams) {
+    all.upstreams.push_back(upstream.tls ? context(upstream, problems) : nullptr);
   }
   certificates_ = used_;
   contexts_ = std::move(contexts);

@@ -141,7 +141,8 @@ std::shared_ptr<proxy::Upstream> Worker::upstream(const Plan& plan, std::size_t 
     const std::uint16_t slot = plan.upstream_slots[index];
     entry = std::make_shared<proxy::Upstream>(*context_, *metrics_.upstreams[slot].load());
   }
-  entry->configure(plan.config, settings);
+  const auto& tls = plan.upstream_tls;
+  entry->configure(plan.config, settings, tls.empty() ? nullptr : tls[index]);
   for (std::size_t server = 0; server < settings.servers.size(); ++server) {
     const auto& addresses = plan.addresses[index][server];
     if (!addresses.empty()) entry->set_addresses(server, addresses);

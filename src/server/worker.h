@@ -48,6 +48,8 @@ struct Plan {
   std::vector<std::uint16_t> route_slots;  ///< as Config::routes
   std::uint16_t none_slot = 0;
   std::vector<std::uint16_t> upstream_slots;  ///< as Config::upstreams
+  /// Likewise; nullptr: plain, or what it needs cannot be used.
+  std::vector<std::shared_ptr<const tls::ClientContext>> upstream_tls;
   /// Addresses known already: of literals always, of names as far as they are resolved.
   std::vector<std::vector<std::vector<io::SocketAddress>>> addresses;  ///< upstream, server
   /// Services of the listeners, by id. Listeners that are not named here are closed, but for those

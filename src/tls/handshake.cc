@@ -7,13 +7,14 @@
 #include <cstring>
 
 #include "base/assert.h"
-#include "tls/server_context.h"
+#include "tls/certificate.h"
+#include "tls/client_context.h"
 
 namespace weir::tls {
 
 // The BIO between OpenSSL and the strings of a step.
 struct Buffers {
-  static ServerHandshake& of(BIO* bio) { return *static_cast<ServerHandshake*>(BIO_get_data(bio)); }
+  static Handshake& of(BIO* bio) { return *static_cast<Handshake*>(BIO_get_data(bio)); }
 
   static int read(BIO* bio, char* out, int size) {
     BIO_clear_retry_flags(bio);
@@ -109,7 +110,11 @@ std::uint64_t count_records(Bytes output) {
   return count;
 }
 
-Cause cause_of(int reason) {
+Cause cause_of(int reason, Side side) {
+  if (side == Side::client) {
+    return reason == SSL_R_CERTIFICATE_VERIFY_FAILED ? Cause::upstream_tls_certificate
+                                                     : Cause::upstream_tls_failed;
+  }
   switch (reason) {
     case SSL_R_HTTP_REQUEST:
     case SSL_R_HTTPS_PROXY_REQUEST: return Cause::tls_plain_http;
@@ -126,24 +131,34 @@ Cause cause_of(int reason) {
 
 }  // namespace
 
-ServerHandshake::ServerHandshake(std::shared_ptr<const ServerContext> context)
-    : context_(std::move(context)), ssl_(SSL_new(context_->default_)) {
+Handshake::Handshake(std::shared_ptr<const Context> context)
+    : context_(std::move(context)), ssl_(SSL_new(context_->first())) {
+  begin();
+  SSL_set_accept_state(ssl_.get());
+}
+
+Handshake::Handshake(std::shared_ptr<KnownServer> server)
+    : context_(server->context), server_(std::move(server)), ssl_(SSL_new(context_->first())) {
+  begin();
+  SSL_set_connect_state(ssl_.get());
+  ClientContext::prepare(ssl_.get(), *server_);
+}
+
+void Handshake::begin() {
   WEIR_CHECK(ssl_ != nullptr);
   BIO* bio = BIO_new(Buffers::method());
   WEIR_CHECK(bio != nullptr);
   BIO_set_data(bio, this);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_app_data(ssl_.get(), this);
-  SSL_set_accept_state(ssl_.get());
 }
 
-ServerHandshake::~ServerHandshake() {
+Handshake::~Handshake() {
   OPENSSL_cleanse(&receiving_, sizeof receiving_);
   OPENSSL_cleanse(&sending_, sizeof sending_);
 }
 
-Result<ServerHandshake::Step> ServerHandshake::step(Bytes& input, std::string& output,
-                                                    WallTime now) {
+Result<Handshake::Step> Handshake::step(Bytes& input, std::string& output, WallTime now) {
   input_ = &input;
   output_ = &output;
   now_ = now;
@@ -151,6 +166,11 @@ Result<ServerHandshake::Step> ServerHandshake::step(Bytes& input, std::string& o
   const int result = SSL_do_handshake(ssl_.get());
   input_ = nullptr;
   output_ = nullptr;
+  if (result == 1 && context_->side() == Side::client) {
+    const Result<void> accepted = static_cast<const ClientContext&>(*context_).accept(ssl_.get());
+    if (!accepted) return std::unexpected(accepted.error());
+    return Step::done;
+  }
   if (result == 1) {
     // The server's own records with the new key are session tickets, which are all of this step.
     records_sent_ = count_records(Bytes(output).substr(before));
@@ -160,23 +180,46 @@ Result<ServerHandshake::Step> ServerHandshake::step(Bytes& input, std::string& o
   return std::unexpected(failure(result));
 }
 
-Error ServerHandshake::failure(int) const {
+Error Handshake::failure(int) const {
   const unsigned long code = ERR_peek_error();
-  Error error{Code::malformed, cause_of(ERR_GET_REASON(code)), 0, "handshake"};
+  const Side side = context_->side();
+  Error error{Code::malformed, cause_of(ERR_GET_REASON(code), side), 0, "handshake"};
   const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);  // static text
+  if (error.cause == Cause::upstream_tls_certificate) {
+    reason = X509_verify_cert_error_string(SSL_get_verify_result(ssl_.get()));  // likewise
+  }
   if (reason != nullptr) error.where = reason;
   ERR_clear_error();
   return error;
 }
 
 // "CLIENT_TRAFFIC_SECRET_0 <random> <secret>", in hexadecimal: SSL_CTX_set_keylog_callback(3).
-void ServerHandshake::learn_secret(std::string_view line) {
+void Handshake::learn_secret(std::string_view line) {
   const std::string_view secret = line.substr(line.rfind(' ') + 1);
-  if (line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")) read_secret(secret, receiving_);
-  if (line.starts_with("SERVER_TRAFFIC_SECRET_0 ")) read_secret(secret, sending_);
+  const bool server = context_->side() == Side::server;
+  if (line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")) {
+    read_secret(secret, server ? receiving_ : sending_);
+  }
+  if (line.starts_with("SERVER_TRAFFIC_SECRET_0 ")) {
+    read_secret(secret, server ? sending_ : receiving_);
+  }
 }
 
-void ServerHandshake::begin_records(Records& receiving, Records& sending) const {
+bool Handshake::learn_session(SSL_SESSION* session) {
+  if (server_ == nullptr) return false;
+  server_->session.reset(session);
+  return true;
+}
+
+void Handshake::take_ticket(Bytes record) {
+  input_ = &record;
+  char content = 0;
+  ignore(SSL_read(ssl_.get(), &content, 1), "it calls learn_session");
+  input_ = nullptr;
+  ERR_clear_error();
+}
+
+void Handshake::begin_records(Records& receiving, Records& sending) const {
   const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl_.get());
   const Suite suite = suite_of(cipher);
   const EVP_MD* hash = suite == Suite::aes256_gcm ? algorithms().sha384 : algorithms().sha256;
@@ -196,18 +239,19 @@ void ServerHandshake::begin_records(Records& receiving, Records& sending) const 
   const KeyBlock keys = key_block(
       hash, master, {reinterpret_cast<const char*>(randoms.data()), randoms.size()}, suite);
   // Each side's Finished was the first record of its key.
-  receiving.begin(Protocol::tls12, suite, keys.client, Secret{}, 1);
-  sending.begin(Protocol::tls12, suite, keys.server, Secret{}, 1);
+  const bool server = context_->side() == Side::server;
+  receiving.begin(Protocol::tls12, suite, server ? keys.client : keys.server, Secret{}, 1);
+  sending.begin(Protocol::tls12, suite, server ? keys.server : keys.client, Secret{}, 1);
   OPENSSL_cleanse(&master, sizeof master);
 }
 
-std::size_t ServerHandshake::content_max() const {
+std::size_t Handshake::content_max() const {
   const auto mode = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl_.get()));
   const bool agreed = mode >= 1 && mode <= 4;
   return agreed ? std::size_t{512} << (mode - 1) : kRecordPlainMax;
 }
 
-std::unique_ptr<Facts> ServerHandshake::take_facts() {
+std::unique_ptr<Facts> Handshake::take_facts() {
   const SSL* ssl = ssl_.get();
   std::unique_ptr<Facts> facts(new Facts);
   const unsigned char* alpn = nullptr;
@@ -221,11 +265,11 @@ std::unique_ptr<Facts> ServerHandshake::take_facts() {
   facts->cipher = SSL_get_cipher_name(ssl);
   facts->resumed = SSL_session_reused(ssl) == 1;
   facts->shown = context_->certificate_of(SSL_get_certificate(ssl));
-  facts->peer = peer_certificate();
+  if (context_->side() == Side::server) facts->peer = peer_certificate();
   return facts;
 }
 
-std::unique_ptr<const PeerCertificate> ServerHandshake::peer_certificate() const {
+std::unique_ptr<const PeerCertificate> Handshake::peer_certificate() const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
   if (certificate == nullptr) return nullptr;
   auto peer = std::make_unique<PeerCertificate>();

@@ -12,13 +12,13 @@
 #include "async/frame_pool.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "tls/context.h"
 #include "tls/openssl.h"
 #include "tls/records.h"
 
 namespace weir::tls {
 
-class ServerContext;
-class Certificate;
+struct KnownServer;
 
 /// Of a certificate that was verified.
 struct PeerCertificate {
@@ -39,12 +39,15 @@ struct Facts : Pooled {
   std::unique_ptr<const PeerCertificate> peer;
 };
 
-class ServerHandshake : public Pooled {
+class Handshake : public Pooled {
  public:
-  explicit ServerHandshake(std::shared_ptr<const ServerContext> context);
-  ServerHandshake(const ServerHandshake&) = delete;
-  ServerHandshake& operator=(const ServerHandshake&) = delete;
-  ~ServerHandshake();
+  /// The server's side.
+  explicit Handshake(std::shared_ptr<const Context> context);
+  /// The client's side.
+  explicit Handshake(std::shared_ptr<KnownServer> server);
+  Handshake(const Handshake&) = delete;
+  Handshake& operator=(const Handshake&) = delete;
+  ~Handshake();
 
   enum class Step : std::uint8_t { more, done };
   /// Goes on with what has come: takes what it needs of `input` (after done: what is left belongs
@@ -57,23 +60,31 @@ class ServerHandshake : public Pooled {
   /// The most content of a record that the client takes. RFC 6066 section 4.
   [[nodiscard]] std::size_t content_max() const;
 
-  // For ServerContext's callbacks.
-  [[nodiscard]] const ServerContext& context() const { return *context_; }
+  /// Of the client's side, after done: a whole record as it came, with a session ticket. The
+  /// records since the handshake were such ones, too: RFC 8446 section 4.6.1.
+  void take_ticket(Bytes record);
+
+  // For callbacks of OpenSSL.
+  [[nodiscard]] const Context& context() const { return *context_; }
   [[nodiscard]] WallTime now() const { return now_; }
   void learn_secret(std::string_view line);
+  /// True: it is kept.
+  [[nodiscard]] bool learn_session(SSL_SESSION* session);
 
  private:
   friend struct Buffers;
+  void begin();
   [[nodiscard]] Error failure(int result) const;
   [[nodiscard]] std::unique_ptr<const PeerCertificate> peer_certificate() const;
 
-  std::shared_ptr<const ServerContext> context_;
+  std::shared_ptr<const Context> context_;
+  std::shared_ptr<KnownServer> server_;  // of the client's side
   SslPtr ssl_;
   Bytes* input_ = nullptr;  // during step()
   std::string* output_ = nullptr;
   std::size_t output_before_ = 0;
   WallTime now_{};
-  std::uint64_t records_sent_ = 0;  // by the last step
+  std::uint64_t records_sent_ = 0;  // with the new key
   Secret receiving_;                // of TLS 1.3
   Secret sending_;
 };

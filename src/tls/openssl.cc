@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls/openssl.h"
 
+#include <openssl/err.h>
+
 #include "base/assert.h"
 
 namespace weir::tls {
@@ -26,6 +28,13 @@ const Algorithms& algorithms() {
       cipher("AES-256-CBC"), digest("SHA2-256"),    digest("SHA2-384"),
   };
   return fetched;
+}
+
+std::string openssl_reason() {
+  const unsigned long code = ERR_peek_last_error();
+  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
+  ERR_clear_error();
+  return reason == nullptr ? "unknown reason" : reason;
 }
 
 }  // namespace weir::tls

@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 
 #include <memory>
+#include <string>
 
 namespace weir::tls {
 
@@ -24,6 +25,7 @@ using SslContextPtr = std::unique_ptr<SSL_CTX, Freeing<SSL_CTX_free>>;
 using BioPtr = std::unique_ptr<BIO, Freeing<BIO_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freeing<EVP_PKEY_free>>;
 using X509Ptr = std::unique_ptr<X509, Freeing<X509_free>>;
+using SslSessionPtr = std::unique_ptr<SSL_SESSION, Freeing<SSL_SESSION_free>>;
 using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, Freeing<EVP_CIPHER_CTX_free>>;
 
 /// Immutable; lives until the process ends.
@@ -36,5 +38,8 @@ struct Algorithms {
   const EVP_MD* sha384;
 };
 const Algorithms& algorithms();
+
+/// Why the last call has failed, and no trace of it for others to find.
+std::string openssl_reason();
 
 }  // namespace weir::tls

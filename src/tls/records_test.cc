@@ -27,7 +27,7 @@ class RecordsTest : public ::testing::TestWithParam<Dialect> {
           peer.feed(output);
           return false;
         }
-        done = *step == ServerHandshake::Step::done;
+        done = *step == Handshake::Step::done;
         if (done) handshake.begin_records(receiving, sending);
       }
       rest = input;
@@ -66,7 +66,7 @@ class RecordsTest : public ::testing::TestWithParam<Dialect> {
   std::shared_ptr<const ServerContext> context = test_context();
   PeerContext peers{GetParam()};
   Peer peer{peers};
-  ServerHandshake handshake{context};
+  Handshake handshake{context};
   Records receiving;
   Records sending;
   std::string rest;
@@ -119,7 +119,7 @@ TEST_P(RecordsTest, ASessionIsResumedWithATicket) {
   ASSERT_TRUE(shake());
   peer.read();
   ASSERT_NE(peers.session, nullptr);
-  ServerHandshake again(context);
+  Handshake again(context);
   Peer second(peers);
   bool over = false;
   for (int round = 0; round < 10 && !over; ++round) {
@@ -129,7 +129,7 @@ TEST_P(RecordsTest, ASessionIsResumedWithATicket) {
     std::string output;
     const auto step = again.step(input, output, kTestTime);
     ASSERT_TRUE(step.has_value()) << step.error().where;
-    over = *step == ServerHandshake::Step::done;
+    over = *step == Handshake::Step::done;
     second.feed(output);
   }
   second.shake();

@@ -15,23 +15,9 @@
 namespace weir::tls {
 namespace {
 
-// Mozilla's intermediate recommendation, version 5.7, without DHE, which no client of today needs.
-// All are AEADs, which records.h relies on. AES-128 is first because it is the fastest; a client
-// whose first choice is ChaCha20 (a phone) gets that.
-constexpr const char* kCiphers12 =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr const char* kCiphers13 =
-    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-constexpr const char* kGroups = "X25519:P-256:P-384";
 constexpr long kTicketSeconds = 12L * 3600;
-
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
-  ERR_clear_error();
-  return reason == nullptr ? "unknown reason" : reason;
-}
+constexpr Causes kCauses = {Cause::tls_client_left, Cause::tls_handshake_failed,
+                            Cause::tls_handshake_timeout, Cause::tls_bad_record};
 
 void add_error(std::vector<Problem>& problems, std::string text) {
   problems.push_back({Problem::Kind::error, std::move(text)});
@@ -39,25 +25,29 @@ void add_error(std::vector<Problem>& problems, std::string text) {
 
 }  // namespace
 
-// What OpenSSL calls during a handshake. The stream's ServerHandshake is the SSL's app data.
+// What OpenSSL calls during a handshake. The stream's Handshake is the SSL's app data.
 struct ServerCallbacks {
-  static ServerHandshake& of(const SSL* ssl) {
-    auto* handshake = static_cast<ServerHandshake*>(SSL_get_app_data(ssl));
+  static Handshake& of(const SSL* ssl) {
+    auto* handshake = static_cast<Handshake*>(SSL_get_app_data(ssl));
     WEIR_ASSERT(handshake != nullptr);
     return *handshake;
+  }
+
+  static const ServerContext& server(const SSL* ssl) {
+    return static_cast<const ServerContext&>(of(ssl).context());
   }
 
   static int choose_certificate(SSL* ssl, int*, void*) {
     const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
-    SSL_CTX* context = of(ssl).context().find(name);
+    SSL_CTX* context = server(ssl).find(name);
     if (context != SSL_get_SSL_CTX(ssl)) SSL_set_SSL_CTX(ssl, context);
     return SSL_TLSEXT_ERR_OK;
   }
 
   static int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* size,
                              const unsigned char* offered, unsigned offered_size, void*) {
-    const std::vector<unsigned char>& own = of(ssl).context().alpn_;
+    const std::vector<unsigned char>& own = server(ssl).alpn_;
     unsigned char* chosen = nullptr;
     const int result = SSL_select_next_proto(
         &chosen, size, own.data(), static_cast<unsigned>(own.size()), offered, offered_size);
@@ -67,8 +57,8 @@ struct ServerCallbacks {
   }
 
   static int staple(SSL* ssl, void*) {
-    const ServerHandshake& handshake = of(ssl);
-    const Certificate* shown = handshake.context().certificate_of(SSL_get_certificate(ssl));
+    const Handshake& handshake = of(ssl);
+    const Certificate* shown = server(ssl).certificate_of(SSL_get_certificate(ssl));
     const std::string_view response =
         shown == nullptr ? std::string_view() : shown->ocsp(handshake.now());
     if (response.empty()) return SSL_TLSEXT_ERR_NOACK;
@@ -82,8 +72,8 @@ struct ServerCallbacks {
   // client should get a newer one.
   static int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                         EVP_MAC_CTX* mac, int encrypt) {
-    const ServerHandshake& handshake = of(ssl);
-    const auto keys = handshake.context().tickets_->at(handshake.now());
+    const Handshake& handshake = of(ssl);
+    const auto keys = server(ssl).tickets_->at(handshake.now());
     const TicketKey* key = &keys->front();
     if (encrypt == 1) {
       std::memcpy(name, key->name.data(), key->name.size());
@@ -111,9 +101,9 @@ struct ServerCallbacks {
 };
 
 ServerContext::ServerContext(ServerSettings settings, std::shared_ptr<TicketKeys> tickets)
-    : settings_(std::move(settings)), tickets_(std::move(tickets)) {}
-
-ServerContext::~ServerContext() = default;
+    : Context(Side::server, kCauses),
+      settings_(std::move(settings)),
+      tickets_(std::move(tickets)) {}
 
 std::shared_ptr<const ServerContext> ServerContext::make(ServerSettings settings,
                                                          std::shared_ptr<TicketKeys> tickets,
@@ -170,24 +160,12 @@ SSL_CTX* ServerContext::context_of(const Choice& choice, std::vector<Problem>& p
 
 bool ServerContext::configure(SSL_CTX* context, const Choice& choice,
                               std::vector<Problem>& problems) const {
-  SSL_CTX_set_min_proto_version(
-      context, settings_.version_min == Protocol::tls13 ? TLS1_3_VERSION : TLS1_2_VERSION);
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-  WEIR_CHECK(SSL_CTX_set_cipher_list(context, kCiphers12) == 1);
-  WEIR_CHECK(SSL_CTX_set_ciphersuites(context, kCiphers13) == 1);
-  WEIR_CHECK(SSL_CTX_set1_groups_list(context, kGroups) == 1);
+  configure_protocol(context, settings_.version_min);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(context, kTicketSeconds);
   for (const std::size_t index : choice) {
     const Certificate& certificate = *settings_.certificates[index];
-    bool good = SSL_CTX_use_certificate(context, certificate.leaf()) == 1 &&
-                SSL_CTX_use_PrivateKey(context, certificate.key()) == 1;
-    for (const X509Ptr& each : certificate.chain()) {
-      good = good && SSL_CTX_add1_chain_cert(context, each.get()) == 1;
-    }
-    if (!good) {
+    if (!use_certificate(context, certificate)) {
       add_error(problems, "the certificate in " + certificate.file() +
                               " cannot be used: " + openssl_reason());
       return false;

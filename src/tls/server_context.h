@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tls/certificate.h"
+#include "tls/context.h"
 #include "tls/secrets.h"
 #include "tls/ticket_keys.h"
 
@@ -31,20 +32,18 @@ struct ServerSettings {
   int client_depth = 3;    ///< certificates between a client's and its authority's
 };
 
-class ServerContext {
+class ServerContext final : public Context {
  public:
   /// Nothing if it cannot be; `problems` says why, and what else there is to say.
   static std::shared_ptr<const ServerContext> make(ServerSettings settings,
                                                    std::shared_ptr<TicketKeys> tickets,
                                                    std::vector<Problem>& problems);
-  ServerContext(const ServerContext&) = delete;
-  ServerContext& operator=(const ServerContext&) = delete;
-  ~ServerContext();
 
+  [[nodiscard]] SSL_CTX* first() const override { return default_; }
+  [[nodiscard]] const Certificate* certificate_of(const X509* leaf) const override;
   [[nodiscard]] const ServerSettings& settings() const { return settings_; }
 
  private:
-  friend class ServerHandshake;
   friend struct ServerCallbacks;
   using Choice = std::vector<std::size_t>;  // certificates, at most one of each type
 
@@ -57,7 +56,6 @@ class ServerContext {
   bool configure_clients(SSL_CTX* context, std::vector<Problem>& problems) const;
   /// Of the certificates for this name, or the default.
   [[nodiscard]] SSL_CTX* find(std::string_view server_name) const;
-  [[nodiscard]] const Certificate* certificate_of(const X509* leaf) const;
 
   ServerSettings settings_;
   std::shared_ptr<TicketKeys> tickets_;

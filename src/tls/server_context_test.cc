@@ -26,7 +26,7 @@ struct Shaken {
       if (!step) {
         error = step.error();
       } else {
-        done = *step == ServerHandshake::Step::done;
+        done = *step == Handshake::Step::done;
       }
     }
     if (done) {
@@ -36,7 +36,7 @@ struct Shaken {
     }
   }
   Peer peer;
-  ServerHandshake handshake;
+  Handshake handshake;
   bool done = false;
   Error error{};
   std::unique_ptr<Facts> facts;

@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "tls/certificate.h"
-#include "tls/server_context.h"
+#include "tls/client_context.h"
 
 namespace weir::tls {
 
-Stream::Stream(std::shared_ptr<const ServerContext> context, io::Stream& below)
+Stream::Stream(std::shared_ptr<const Context> context, io::Stream& below)
     : io::Stream(below.loop()),
       Timer([](Timer& timer) { static_cast<Stream&>(timer).on_timer(); }),
       below_(&below),
@@ -19,6 +19,11 @@ Stream::Stream(std::shared_ptr<const ServerContext> context, io::Stream& below)
   below_send_.callback = [](io::Op& op) {
     static_cast<BelowSend&>(static_cast<io::SendOp&>(op)).stream.on_sent();
   };
+}
+
+Stream::Stream(std::shared_ptr<KnownServer> server, io::Stream& below)
+    : Stream(server->context, below) {
+  server_ = std::move(server);
 }
 
 Stream::~Stream() { close(Close::orderly); }

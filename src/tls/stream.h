@@ -24,14 +24,17 @@
 
 namespace weir::tls {
 
-class ServerContext;
+class Context;
+struct KnownServer;
 
 /// Owned by whoever owns the connection, and gone before the stream below. Only its loop's thread
 /// touches it.
 class Stream final : public io::Stream, public Pooled, private io::Timer {
  public:
   /// The server's side of a connection, before its handshake.
-  Stream(std::shared_ptr<const ServerContext> context, io::Stream& below);
+  Stream(std::shared_ptr<const Context> context, io::Stream& below);
+  /// The client's side, likewise.
+  Stream(std::shared_ptr<KnownServer> server, io::Stream& below);
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   ~Stream() override;
@@ -111,7 +114,8 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   void receive_handshake();
   void queue_step();
   void run_step();
-  void handshake_stepped(Result<ServerHandshake::Step> step);
+  Result<Handshake::Step> shake();
+  void handshake_stepped(Result<Handshake::Step> step);
   void finish_handshake(Result<void> result);
   void time_out_handshake();
   [[nodiscard]] Result<void> first_bytes() const;
@@ -128,6 +132,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   void on_content(Content type, Bytes content);
   void on_alert(Bytes content);
   void on_message(Bytes content);
+  [[nodiscard]] Bytes skip_tickets(Bytes content);
   void fail_reading(Alert alert);
   void keep_tail();
   void let_go();
@@ -148,8 +153,9 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   void on_timer();
 
   io::Stream* below_;
-  std::shared_ptr<const ServerContext> context_;
-  std::unique_ptr<ServerHandshake> handshake_;
+  std::shared_ptr<const Context> context_;
+  std::shared_ptr<KnownServer> server_;   // of the client's side, until its handshake is over
+  std::unique_ptr<Handshake> handshake_;  // of the client's side: until content has come
   std::unique_ptr<Facts> facts_;
   std::unique_ptr<const Error> cancelled_;
   HandshakeOp* shaking_ = nullptr;
@@ -164,6 +170,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   Bytes opened_;             // content in one of these two, not given out
   std::uint32_t in_at_ = 0;  // opened up to here
   std::uint32_t handshake_bytes_ = 0;
+  std::uint32_t ticket_left_ = 0;  // bytes of a session ticket that are still to come
   Reading read_ = Reading::open;
   bool receiving_below_ = false;
   bool tail_opened_ = false;

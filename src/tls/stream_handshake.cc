@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
-#include "tls/server_context.h"
 #include "tls/stream.h"
 
 namespace weir::tls {
@@ -11,7 +10,7 @@ void Stream::start_handshake(HandshakeOp& op, Millis limit) {
   shaking_ = &op;
   loop_->timers().arm(*this, loop_->now() + limit);
   const bool given = below_recv_.result && !below_recv_.result->empty();
-  if (given) return queue_step();
+  if (given || server_ != nullptr) return queue_step();
   receive_handshake();
 }
 
@@ -33,46 +32,63 @@ void Stream::queue_step() {
 Result<void> Stream::first_bytes() const {
   const char first = in_.bytes().front();
   if (first == static_cast<char>(Content::handshake)) return {};
+  if (context_->side() == Side::client) {
+    if (first == static_cast<char>(Content::alert)) return {};
+    return fail(context_->causes().failed, "the server does not speak TLS on this port");
+  }
   const bool letter = first >= 'A' && first <= 'Z';
   return fail(letter ? Cause::tls_plain_http : Cause::tls_handshake_failed, "not TLS");
 }
 
 void Stream::run_step() {
+  if (server_ != nullptr) {  // who connects speaks first
+    handshake_.reset(new Handshake(std::exchange(server_, nullptr)));
+    const auto step = shake();
+    return handshake_stepped(step);
+  }
   take_received();
   if (read_error_.where != nullptr) {
     const bool left = read_error_.code == Code::closed || read_error_.code == Code::reset;
-    return finish_handshake(fail(left ? read_error_.as(Cause::tls_client_left) : read_error_));
+    return finish_handshake(fail(left ? read_error_.as(context_->causes().left) : read_error_));
   }
-  if (handshake_ == nullptr) {
+  if (handshake_bytes_ == 0) {
     if (const Result<void> known = first_bytes(); !known) return finish_handshake(known);
-    handshake_.reset(new ServerHandshake(context_));
   }
+  if (handshake_ == nullptr) handshake_.reset(new Handshake(context_));
   handshake_bytes_ += static_cast<std::uint32_t>(in_.size());
   if (handshake_bytes_ > kTlsHandshakeBytesMax) {
-    return finish_handshake(fail(Cause::tls_handshake_failed, "too long"));
+    return finish_handshake(fail(context_->causes().failed, "too long"));
   }
+  const auto step = shake();
+  handshake_stepped(step);
+}
+
+Result<Handshake::Step> Stream::shake() {
   Bytes input = in_.bytes();
-  const auto step = handshake_->step(input, own_, loop_->wall_time());
+  auto step = handshake_->step(input, own_, loop_->wall_time());
   in_at_ = static_cast<std::uint32_t>(in_.size() - input.size());
   if (input.empty()) {
     in_.clear();
     in_at_ = 0;
   }
-  handshake_stepped(step);
+  return step;
 }
 
-void Stream::handshake_stepped(Result<ServerHandshake::Step> step) {
+void Stream::handshake_stepped(Result<Handshake::Step> step) {
   if (!step) {
     flush_own(io::SendOp::More::no);  // an alert
     return finish_handshake(fail(step.error()));
   }
-  if (*step == ServerHandshake::Step::done) {
+  if (*step == Handshake::Step::done) {
     facts_ = handshake_->take_facts();
     content_max_ = static_cast<std::uint16_t>(handshake_->content_max());
     handshake_->begin_records(receiving_, sending_);
-    handshake_.reset();
-    // Session tickets go with the first response, or before the first wait. In TLS 1.2 the client
-    // waits for our Finished.
+    // A server's session tickets are still to come.
+    const bool tickets =
+        context_->side() == Side::client && receiving_.protocol() == Protocol::tls13;
+    if (!tickets) handshake_.reset();
+    // A server's session tickets and a client's Finished go with the first content, or before the
+    // first wait. In TLS 1.2 the peer waits for our Finished.
     if (receiving_.protocol() == Protocol::tls12) flush_own(io::SendOp::More::no);
     return finish_handshake({});
   }
@@ -91,7 +107,7 @@ void Stream::finish_handshake(Result<void> result) {
 }
 
 void Stream::time_out_handshake() {
-  cancel(Error{Code::timed_out, Cause::tls_handshake_timeout, 0, "handshake"});
+  cancel(Error{Code::timed_out, context_->causes().timeout, 0, "handshake"});
 }
 
 }  // namespace weir::tls

@@ -11,7 +11,11 @@ namespace {
 // Receives below for one here that bring no content, before others are served.
 constexpr int kReceivesAtOnce = 4;
 
-constexpr unsigned char kKeyUpdate = 24;  // RFC 8446 section 4.6.3
+constexpr unsigned char kHelloRequest = 0;      // RFC 5246 section 7.4.1.1
+constexpr unsigned char kNewSessionTicket = 4;  // RFC 8446 section 4.6.1
+constexpr unsigned char kKeyUpdate = 24;        // RFC 8446 section 4.6.3
+constexpr std::size_t kMessageHeaderSize = 4;
+constexpr std::size_t kTicketRecordMax = 4_KiB;
 constexpr unsigned char kUserCanceled = 90;
 constexpr unsigned char kWarning = 1;
 
@@ -223,11 +227,23 @@ bool Stream::open_record(std::span<char> record, io::RecvOp& op, io::Chunk& plai
   const bool fits = receiving_.content_max(record.size()) <= plain.room().size();
   if (!fits && plain.size() > 0) return false;
   char* out = fits ? plain.room().data() : record.data() + receiving_.payload_offset();
+  // OpenSSL makes sessions of tickets, and wants them as they came. They come first.
+  std::string sealed;
+  if (handshake_ != nullptr && record.size() <= kTicketRecordMax) {
+    sealed.assign(record.data(), record.size());
+  }
   const auto opened = receiving_.open(record, out);
   consume_record(record);
   if (!opened) {
     fail_reading(opened.error());
     return false;
+  }
+  const bool ticket = opened->type == Content::handshake && opened->size > 0 &&
+                      out[0] == static_cast<char>(kNewSessionTicket) && !sealed.empty();
+  if (ticket) {
+    handshake_->take_ticket(sealed);
+  } else {
+    handshake_.reset();
   }
   if (opened->type == Content::application && opened->size > 0) {
     empty_records_ = 0;
@@ -271,9 +287,36 @@ void Stream::on_alert(Bytes content) {
   write_ = Writing::ended;
 }
 
-// Of TLS 1.3 only a key update can come, in a record of its own because the next record has the new
-// key (RFC 8446 section 5.1); of TLS 1.2 only a renegotiation, which there is not.
+// The rest of the content behind a client's tickets, of which the last may not have come whole.
+Bytes Stream::skip_tickets(Bytes content) {
+  for (;;) {
+    const std::size_t here = std::min<std::size_t>(ticket_left_, content.size());
+    ticket_left_ -= static_cast<std::uint32_t>(here);
+    content.remove_prefix(here);
+    const bool another = content.size() >= kMessageHeaderSize &&
+                         static_cast<unsigned char>(content[0]) == kNewSessionTicket;
+    if (!another) return content;
+    const auto byte = [&](std::size_t at) {
+      return static_cast<std::uint32_t>(static_cast<unsigned char>(content[at]));
+    };
+    ticket_left_ = byte(1) << 16 | byte(2) << 8 | byte(3);
+    content.remove_prefix(kMessageHeaderSize);
+  }
+}
+
+// Of TLS 1.3 a key update can come, in a record of its own because the next record has the new key
+// (RFC 8446 section 5.1), and to a client tickets; of TLS 1.2 only a renegotiation, which there is
+// not: a client may ignore that it is asked for one.
 void Stream::on_message(Bytes content) {
+  if (context_->side() == Side::client) {
+    const bool tls13 = receiving_.protocol() == Protocol::tls13;
+    const bool asked = !tls13 && content.size() == kMessageHeaderSize &&
+                       static_cast<unsigned char>(content[0]) == kHelloRequest;
+    if (asked) return;
+    const std::size_t before = content.size();
+    if (tls13) content = skip_tickets(content);
+    if (content.empty() && before > 0) return;
+  }
   const bool update = receiving_.protocol() == Protocol::tls13 && content.size() == 5 &&
                       static_cast<unsigned char>(content[0]) == kKeyUpdate &&
                       content.substr(1, 3) == Bytes("\0\0\1", 3) &&
@@ -285,7 +328,7 @@ void Stream::on_message(Bytes content) {
 
 void Stream::fail_reading(Alert alert) {
   read_ = Reading::failed;
-  read_error_ = Error{Code::reset, Cause::tls_bad_record, 0, "tls"};
+  read_error_ = Error{Code::reset, context_->causes().bad_record, 0, "tls"};
   if (write_ != Writing::open) return;
   write_ = Writing::ended;
   if (sending_below_) return;  // the peer learns it from the end of the connection
