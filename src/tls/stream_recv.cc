@@ -136,11 +136,11 @@ bool Stream::deliver(io::RecvOp& op) {
   return true;
 }
 
-// Of chunks of which nothing is left.
+// Of chunks of which nothing is left, or nothing is wanted.
 void Stream::let_go() {
   if (!opened_.empty()) return;
   if (std::exchange(tail_opened_, false)) tail_.clear();
-  if (in_at_ < in_.size()) return;
+  if (in_at_ < in_.size() && read_ == Reading::open) return;
   in_.clear();
   in_at_ = 0;
 }
@@ -177,15 +177,15 @@ std::span<char> Stream::next_record() {
     }
     const std::size_t wanted = *size > 0 ? *size : kRecordHeaderSize;
     if (wanted == tail_.size()) return tail_.writable();
-    if (tail_.capacity() < wanted) {
+    if (from.empty()) return {};
+    const std::size_t count = std::min(wanted - tail_.size(), from.size());
+    if (tail_.room().size() < count) {
       io::Chunk larger;
-      loop_->chunks.allocate_beyond(wanted, larger);
+      loop_->chunks.allocate_beyond(tail_.size() + count, larger);
       std::memcpy(larger.room().data(), tail_.bytes().data(), tail_.size());
       larger.grow(tail_.size());
       tail_ = std::move(larger);
     }
-    if (from.empty()) return {};
-    const std::size_t count = std::min(wanted - tail_.size(), from.size());
     std::memcpy(tail_.room().data(), from.data(), count);
     tail_.grow(count);
     from = from.subspan(count);
@@ -202,14 +202,13 @@ void Stream::consume_record(std::span<char> record) {
   }
 }
 
-// What was received of a record waits for its rest in a chunk of the record's size, not of the
-// receive's.
+// What was received of a record waits for its rest in a chunk of its own size: not of the
+// receive's, and not of what the peer says it will send.
 void Stream::keep_tail() {
   const Bytes rest = in_.bytes().substr(in_at_);
   if (!rest.empty()) {
     WEIR_ASSERT(tail_.size() == 0);
-    const auto size = record_size(rest);
-    loop_->chunks.allocate_beyond(std::max(size.value_or(0), kWindowHead), tail_);
+    loop_->chunks.allocate_beyond(rest.size(), tail_);
     std::memcpy(tail_.room().data(), rest.data(), rest.size());
     tail_.grow(rest.size());
   }
@@ -256,6 +255,7 @@ void Stream::on_content(Content type, Bytes content) {
 
 // RFC 8446 section 6, RFC 5246 section 7.2.
 void Stream::on_alert(Bytes content) {
+  if (content.empty()) return fail_reading(Alert::unexpected_message);  // RFC 8446 section 5.4
   if (content.size() != 2) return fail_reading(Alert::decode_error);
   const auto level = static_cast<unsigned char>(content[0]);
   const auto description = static_cast<unsigned char>(content[1]);
@@ -263,22 +263,23 @@ void Stream::on_alert(Bytes content) {
     read_ = Reading::ended;
     return;
   }
-  const bool passes = description == kUserCanceled ||
-                      (level == kWarning && receiving_.protocol() == Protocol::tls12);
+  const bool passes =
+      receiving_.protocol() == Protocol::tls13 ? description == kUserCanceled : level == kWarning;
   if (passes) return;
   read_ = Reading::failed;
   read_error_ = Error{Code::reset, Cause::none, 0, "alert"};
   write_ = Writing::ended;
 }
 
-// Of TLS 1.3 only a key update can come, in a record of its own because the next record has the new
-// key (RFC 8446 section 5.1); of TLS 1.2 only a renegotiation, which there is not.
+// Of TLS 1.3 only a key update can come. The next record has the new key, so it ends its own (RFC
+// 8446 section 5.1), and nobody cuts five bytes into several. Of TLS 1.2 only a renegotiation can,
+// which there is not.
 void Stream::on_message(Bytes content) {
   const bool update = receiving_.protocol() == Protocol::tls13 && content.size() == 5 &&
                       static_cast<unsigned char>(content[0]) == kKeyUpdate &&
-                      content.substr(1, 3) == Bytes("\0\0\1", 3) &&
-                      static_cast<unsigned char>(content[4]) <= 1;
+                      content.substr(1, 3) == Bytes("\0\0\1", 3);
   if (!update) return fail_reading(Alert::unexpected_message);
+  if (static_cast<unsigned char>(content[4]) > 1) return fail_reading(Alert::illegal_parameter);
   receiving_.update();
   if (content[4] == 1) answer_update_ = true;
 }
@@ -288,9 +289,7 @@ void Stream::fail_reading(Alert alert) {
   read_error_ = Error{Code::reset, Cause::tls_bad_record, 0, "tls"};
   if (write_ != Writing::open) return;
   write_ = Writing::ended;
-  if (sending_below_) return;  // the peer learns it from the end of the connection
-  const std::array<char, 2> fatal = {2, static_cast<char>(alert)};
-  seal_own(Content::alert, {fatal.data(), fatal.size()});
+  owed_ = alert;  // behind a send that is under way
   flush_own(io::SendOp::More::no);
 }
 
