@@ -44,11 +44,6 @@ std::expected<std::size_t, Alert> record_size(Bytes begin) {
   return kRecordHeaderSize + size;
 }
 
-Records::~Records() {
-  OPENSSL_cleanse(&key_, sizeof key_);
-  OPENSSL_cleanse(&traffic_, sizeof traffic_);
-}
-
 void Records::begin(Protocol protocol, Suite suite, const RecordKey& key, const Secret& traffic,
                     std::uint64_t sequence) {
   protocol_ = protocol;

@@ -45,7 +45,7 @@ class Records {
   Records() = default;
   Records(const Records&) = delete;
   Records& operator=(const Records&) = delete;
-  ~Records();
+  ~Records() = default;
 
   /// `sequence`: records that were protected by this key already. `traffic`: of TLS 1.3, or empty.
   void begin(Protocol protocol, Suite suite, const RecordKey& key, const Secret& traffic,
