@@ -2,6 +2,9 @@
 #include "tls/server_context.h"
 
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
+
+#include <cstdio>
 
 #include "tls/handshake.h"
 #include "tls/peer_for_test.h"
@@ -92,6 +95,35 @@ TEST(ServerContext, ATicketIsOfItsKindOfListener) {
     Shaken(first, peers, "localhost");
     ASSERT_NE(peers.session, nullptr);
     EXPECT_TRUE(Shaken(second, peers, "localhost").facts->resumed) << dialect.name;
+  }
+}
+
+// Whom a ticket has proved must be proved again where others are trusted or fewer are.
+TEST(ServerContext, ATicketIsOfItsAuthorities) {
+  const std::string file = ::testing::TempDir() + "authorities.pem";
+  const auto trust = [&](const char* name, const char* mode) {
+    std::FILE* out = std::fopen(file.c_str(), mode);
+    ASSERT_NE(out, nullptr);
+    PEM_write_X509(out, Certificate::self_signed(name, kTestTime)->leaf());
+    std::fclose(out);
+  };
+  trust("one.test", "w");
+  const auto tickets = std::make_shared<TicketKeys>(kTestTime);
+  std::vector<Problem> problems;
+  ServerSettings settings;
+  settings.certificates.push_back(Certificate::self_signed("weir.test", kTestTime));
+  settings.client_auth = ClientAuth::optional;
+  settings.client_ca = file;
+  const auto first = ServerContext::make(settings, tickets, problems);
+  const auto same = ServerContext::make(settings, tickets, problems);
+  trust("two.test", "a");
+  const auto other = ServerContext::make(settings, tickets, problems);
+  for (const Dialect& dialect : {kDialects[0], kDialects[3]}) {
+    PeerContext peers(dialect);
+    Shaken(first, peers, "localhost");
+    ASSERT_NE(peers.session, nullptr);
+    EXPECT_TRUE(Shaken(same, peers, "localhost").facts->resumed) << dialect.name;
+    EXPECT_FALSE(Shaken(other, peers, "localhost").facts->resumed) << dialect.name;
   }
 }
 
