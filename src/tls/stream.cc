@@ -104,8 +104,8 @@ void Stream::close(Close how) {
 // The handshake has taken too long, or last words wait for a socket that was full.
 void Stream::on_timer() {
   if (shaking_ != nullptr) return time_out_handshake();
-  if (sending_below_ || cancelled_ != nullptr)
-    return;  // the send takes them along; or nothing goes
+  // A send takes them along, and nobody's end may cut it short; cancelled, nothing leaves any more.
+  if (sending_below_ || cancelled_ != nullptr) return;
   if (write_ == Writing::said_end) return shutdown_write();
   flush_own(io::SendOp::More::no);
 }
