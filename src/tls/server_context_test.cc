@@ -158,6 +158,11 @@ TEST(TicketKeys, RotateAndAreAcceptedForAWhile) {
   EXPECT_NE(keys.at(at(39))->back().name, first) << "it is forgotten";
 }
 
+TEST(TicketKeys, AreForgottenAlsoWhenNobodyComes) {
+  TicketKeys keys(kTestTime);
+  EXPECT_EQ(keys.at(WallTime{kTestTime.micros + 40 * kHour})->size(), 1u);
+}
+
 TEST(TicketKeys, ATicketOfAnEarlierKeyIsRenewed) {
   const auto context = test_context();
   const auto at = [](std::int64_t hours) { return WallTime{kTestTime.micros + hours * kHour}; };
