@@ -74,7 +74,10 @@ void Stream::shutdown_write() {
   if (below_ == nullptr || cancelled_ != nullptr) return;
   say_end();
   flush_own(io::SendOp::More::end);
-  if (!own_.empty()) return;  // on_timer() goes on
+  if (!own_.empty()) {
+    write_ = Writing::said_end;  // on_timer() goes on
+    return;
+  }
   below_->shutdown_write();
   write_ = Writing::ended;
 }

@@ -288,6 +288,16 @@ TEST_P(StreamRecordsTest, AnOffenceEndsTheSendThatIsUnderWay) {
   EXPECT_EQ(send_op.result.error().cause, Cause::tls_bad_record);
 }
 
+TEST_P(StreamRecordsTest, AnEndFollowsAnAlertThatHasToWait) {
+  const std::string filling = user_fills();
+  put("what is this?");
+  EXPECT_EQ(user_reads(), "<reset>");
+  stream->shutdown_write();
+  const std::string sent = peer_reads();
+  settle(Millis(2 * kLastWordsMillis));
+  EXPECT_EQ(sent + peer_reads(), filling + "<alert 10><FIN>");
+}
+
 TEST_P(StreamRecordsTest, AFatalAlertEndsTheSendThatIsUnderWay) {
   user_fills();
   const std::string body = pattern(1_MiB);

@@ -122,7 +122,7 @@ bool Stream::deliver(io::RecvOp& op) {
     if (record.empty() || !open_record(record, op, plain)) break;
   }
   let_go();
-  if (plain.size() > 0) {
+  if (!plain.empty()) {
     op.result = std::move(plain);
     return true;
   }
@@ -159,7 +159,7 @@ bool Stream::make_room(const io::RecvOp& op, io::Chunk& plain) {
 std::span<char> Stream::next_record() {
   if (std::exchange(tail_opened_, false)) tail_.clear();
   const std::span<char> rest = in_.writable().subspan(in_at_);
-  if (tail_.size() == 0) {
+  if (tail_.empty()) {
     const auto size = record_size({rest.data(), rest.size()});
     if (!size) {
       fail_reading(size.error());
@@ -195,7 +195,7 @@ std::span<char> Stream::next_record() {
 
 // Its content may still be looked at, in its place.
 void Stream::consume_record(std::span<char> record) {
-  if (tail_.size() > 0) {
+  if (!tail_.empty()) {
     tail_opened_ = true;
   } else {
     in_at_ += static_cast<std::uint32_t>(record.size());
@@ -207,7 +207,7 @@ void Stream::consume_record(std::span<char> record) {
 void Stream::keep_tail() {
   const Bytes rest = in_.bytes().substr(in_at_);
   if (!rest.empty()) {
-    WEIR_ASSERT(tail_.size() == 0);
+    WEIR_ASSERT(tail_.empty());
     loop_->chunks.allocate_beyond(rest.size(), tail_);
     std::memcpy(tail_.room().data(), rest.data(), rest.size());
     tail_.grow(rest.size());
@@ -220,7 +220,7 @@ void Stream::keep_tail() {
 bool Stream::open_record(std::span<char> record, io::RecvOp& op, io::Chunk& plain) {
   if (!make_room(op, plain)) return false;
   const bool fits = receiving_.content_max(record.size()) <= plain.room().size();
-  if (!fits && plain.size() > 0) return false;
+  if (!fits && !plain.empty()) return false;
   char* out = fits ? plain.room().data() : record.data() + receiving_.payload_offset();
   const auto opened = receiving_.open(record, out);
   consume_record(record);
