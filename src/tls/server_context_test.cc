@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
 
-#include <cstdio>
-
 #include "tls/handshake.h"
 #include "tls/peer_for_test.h"
 
@@ -102,10 +100,9 @@ TEST(ServerContext, ATicketIsOfItsKindOfListener) {
 TEST(ServerContext, ATicketIsOfItsAuthorities) {
   const std::string file = ::testing::TempDir() + "authorities.pem";
   const auto trust = [&](const char* name, const char* mode) {
-    std::FILE* out = std::fopen(file.c_str(), mode);
+    const BioPtr out(BIO_new_file(file.c_str(), mode));
     ASSERT_NE(out, nullptr);
-    PEM_write_X509(out, Certificate::self_signed(name, kTestTime)->leaf());
-    std::fclose(out);
+    PEM_write_bio_X509(out.get(), Certificate::self_signed(name, kTestTime)->leaf());
   };
   trust("one.test", "w");
   const auto tickets = std::make_shared<TicketKeys>(kTestTime);
@@ -120,7 +117,7 @@ TEST(ServerContext, ATicketIsOfItsAuthorities) {
   const auto other = ServerContext::make(settings, tickets, problems);
   for (const Dialect& dialect : {kDialects[0], kDialects[3]}) {
     PeerContext peers(dialect);
-    Shaken(first, peers, "localhost");
+    const Shaken once(first, peers, "localhost");
     ASSERT_NE(peers.session, nullptr);
     EXPECT_TRUE(Shaken(same, peers, "localhost").facts->resumed) << dialect.name;
     EXPECT_FALSE(Shaken(other, peers, "localhost").facts->resumed) << dialect.name;
