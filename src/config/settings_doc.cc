@@ -87,8 +87,10 @@ std::string json_name(Section section) {
     for (const Setting& setting : all_settings()) {
       if (setting.inner == section) name = setting.name;
     }
-    // request_headers and response_headers share one, servers are lists of one.
+    // request_headers and response_headers share one, servers are lists of one, and listeners and
+    // upstreams each have their own tls.
     if (section == Section::headers) return "headers";
+    if (section == Section::server_tls) return "server_tls";
     return section == Section::server ? "server" : name;
   }
   return "";

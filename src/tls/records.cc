@@ -44,11 +44,6 @@ std::expected<std::size_t, Alert> record_size(Bytes begin) {
   return kRecordHeaderSize + size;
 }
 
-Records::~Records() {
-  OPENSSL_cleanse(&key_, sizeof key_);
-  OPENSSL_cleanse(&traffic_, sizeof traffic_);
-}
-
 void Records::begin(Protocol protocol, Suite suite, const RecordKey& key, const Secret& traffic,
                     std::uint64_t sequence) {
   protocol_ = protocol;
@@ -155,14 +150,14 @@ std::size_t Records::seal(Content type, std::span<const Bytes> pieces, char* out
 }
 
 std::expected<Records::Opened, Alert> Records::open(std::span<const char> record, char* out) {
-  if (record.size() < overhead()) return std::unexpected(Alert::bad_record_mac);
   auto type = static_cast<Content>(record[0]);
   const bool inner_type = protocol_ == Protocol::tls13;
   if (inner_type && type != Content::application) {
     return std::unexpected(Alert::unexpected_message);
   }
-  std::size_t content = content_max(record.size());
-  if (content > kRecordPlainMax && !inner_type) return std::unexpected(Alert::record_overflow);
+  if (record.size() < overhead()) return std::unexpected(Alert::bad_record_mac);
+  std::size_t content = content_max(record.size());  // with padding: RFC 8446 section 5.4
+  if (content > kRecordPlainMax) return std::unexpected(Alert::record_overflow);
   prepare(nonce(record.data() + kRecordHeaderSize), 0);
   authenticate(type, content, record.data());
   EVP_CIPHER_CTX* context = context_.get();
@@ -188,7 +183,6 @@ std::expected<Records::Opened, Alert> Records::open(std::span<const char> record
     // The type stands behind the content, before as much padding as the peer likes.
     while (last == 0 && content > 0) last = static_cast<unsigned char>(out[--content]);
     if (last == 0) return std::unexpected(Alert::unexpected_message);
-    if (content > kRecordPlainMax) return std::unexpected(Alert::record_overflow);
     type = static_cast<Content>(last);
   }
   return Opened{type, content};

@@ -26,6 +26,7 @@ enum class Alert : std::uint8_t {
   unexpected_message = 10,
   bad_record_mac = 20,
   record_overflow = 22,
+  illegal_parameter = 47,
   decode_error = 50,
   internal_error = 80,
 };
@@ -44,7 +45,7 @@ class Records {
   Records() = default;
   Records(const Records&) = delete;
   Records& operator=(const Records&) = delete;
-  ~Records();
+  ~Records() = default;
 
   /// `sequence`: records that were protected by this key already. `traffic`: of TLS 1.3, or empty.
   void begin(Protocol protocol, Suite suite, const RecordKey& key, const Secret& traffic,

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
+
 #include "tls/handshake.h"
 #include "tls/peer_for_test.h"
 
@@ -200,6 +203,21 @@ TEST_P(RecordsTest, KeysChangeInBothDirections) {
     peer.feed(seal(Content::application, "too"));
     EXPECT_EQ(peer.read(), "too");
   }
+}
+
+template <class T>
+bool is_wiped() {
+  alignas(T) std::array<unsigned char, sizeof(T)> memory{};
+  T* made = new (memory.data()) T;
+  for (unsigned char& byte : memory) byte = 0x5a;
+  std::destroy_at(made);
+  // All but the size of a secret.
+  return std::ranges::count(memory, 0x5a) <= 1;
+}
+
+TEST(Secrets, AreNotLeftInMemory) {
+  EXPECT_TRUE(is_wiped<Secret>());
+  EXPECT_TRUE(is_wiped<RecordKey>());
 }
 
 TEST(RecordSize, IsThatOfTheHeader) {

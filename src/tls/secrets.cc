@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tls/secrets.h"
 
+#include <openssl/crypto.h>
 #include <openssl/hmac.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@ namespace {
 constexpr std::size_t kSaltSize = 4;  // of AES-GCM in TLS 1.2: RFC 5288 section 3
 
 struct Digest {
+  ~Digest() { OPENSSL_cleanse(bytes.data(), bytes.size()); }
   std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
   unsigned size = 0;
   [[nodiscard]] Bytes view() const { return {reinterpret_cast<const char*>(bytes.data()), size}; }
@@ -30,6 +32,13 @@ Digest hmac(const EVP_MD* hash, std::span<const unsigned char> key, Bytes data) 
 }
 
 }  // namespace
+
+Secret::~Secret() { OPENSSL_cleanse(bytes.data(), bytes.size()); }
+
+RecordKey::~RecordKey() {
+  OPENSSL_cleanse(key.data(), key.size());
+  OPENSSL_cleanse(iv.data(), iv.size());
+}
 
 std::size_t key_size(Suite suite) { return suite == Suite::aes128_gcm ? 16 : 32; }
 
@@ -67,7 +76,8 @@ KeyBlock key_block(const EVP_MD* hash, const Secret& master, Bytes randoms, Suit
   const std::size_t iv = suite == Suite::chacha20_poly1305 ? kNonceSize : kSaltSize;
   const std::string seed = std::string("key expansion").append(randoms);
   std::string block;
-  Digest a = hmac(hash, master.view(), seed);  // RFC 5246 section 5: P_hash
+  block.reserve(2 * (key + iv) + EVP_MAX_MD_SIZE);  // no copy is left behind
+  Digest a = hmac(hash, master.view(), seed);       // RFC 5246 section 5: P_hash
   while (block.size() < 2 * (key + iv)) {
     block += hmac(hash, master.view(), std::string(a.view()) + seed).view();
     a = hmac(hash, master.view(), a.view());

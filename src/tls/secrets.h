@@ -22,14 +22,17 @@ inline constexpr std::size_t kSecretSizeMax = 48;  // SHA-384
 inline constexpr std::size_t kKeySizeMax = 32;
 inline constexpr std::size_t kNonceSize = 12;
 
-/// A secret of one direction (TLS 1.3), or of both (the master secret of TLS 1.2).
+/// A secret of one direction (TLS 1.3), or of both (the master secret of TLS 1.2). No copy stays in
+/// memory; nor does one of a key.
 struct Secret {
+  ~Secret();
   std::array<unsigned char, kSecretSizeMax> bytes{};
   std::uint8_t size = 0;
   [[nodiscard]] std::span<const unsigned char> view() const { return {bytes.data(), size}; }
 };
 
 struct RecordKey {
+  ~RecordKey();
   std::array<unsigned char, kKeySizeMax> key{};
   std::array<unsigned char, kNonceSize> iv{};  ///< of AES-GCM in TLS 1.2 only the first four
 };

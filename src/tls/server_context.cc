@@ -172,6 +172,7 @@ bool ServerContext::configure(SSL_CTX* context, const Choice& choice,
     }
   }
   if (!configure_clients(context, problems)) return false;
+  bind_tickets(context);
   SSL_CTX_set_tlsext_servername_callback(context, ServerCallbacks::choose_certificate);
   SSL_CTX_set_alpn_select_cb(context, ServerCallbacks::choose_protocol, nullptr);
   SSL_CTX_set_tlsext_status_cb(context, ServerCallbacks::staple);
@@ -180,18 +181,30 @@ bool ServerContext::configure(SSL_CTX* context, const Choice& choice,
   return true;
 }
 
-bool ServerContext::configure_clients(SSL_CTX* context, std::vector<Problem>& problems) const {
-  // A ticket holds whom its client has proved to be, so it is good only where the same is asked.
-  std::string asked = std::to_string(static_cast<int>(settings_.client_auth)) + '\0' +
-                      settings_.client_ca + '\0' + settings_.client_crl + '\0' +
+// A ticket holds whom its client has proved to be, so it is good only where the same is asked:
+// where another authority is trusted, or one more certificate revoked, it has to be proved again.
+void ServerContext::bind_tickets(SSL_CTX* context) const {
+  std::string asked = std::to_string(static_cast<int>(settings_.client_auth)) + ' ' +
                       std::to_string(settings_.client_depth);
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
+  const STACK_OF(X509_OBJECT)* trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+  for (int i = 0; i < sk_X509_OBJECT_num(trusted); ++i) {
+    const X509_OBJECT* object = sk_X509_OBJECT_value(trusted, i);
+    const X509* authority = X509_OBJECT_get0_X509(object);
+    WEIR_CHECK((authority != nullptr
+                    ? X509_digest(authority, algorithms().sha256, digest.data(), &size)
+                    : X509_CRL_digest(X509_OBJECT_get0_X509_CRL(object), algorithms().sha256,
+                                      digest.data(), &size)) == 1);
+    asked.append(reinterpret_cast<const char*>(digest.data()), size);
+  }
   WEIR_CHECK(EVP_Digest(asked.data(), asked.size(), digest.data(), &size, algorithms().sha256,
                         nullptr) == 1);
   SSL_CTX_set_session_id_context(context, digest.data(), std::min(size, 32u));
-  if (settings_.client_auth == ClientAuth::off) return true;
+}
 
+bool ServerContext::configure_clients(SSL_CTX* context, std::vector<Problem>& problems) const {
+  if (settings_.client_auth == ClientAuth::off) return true;
   X509_STORE* store = SSL_CTX_get_cert_store(context);
   const std::string& file = settings_.client_ca;
   STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(file.c_str());

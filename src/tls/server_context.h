@@ -53,6 +53,7 @@ class ServerContext final : public Context {
   void add_name(const std::string& name, std::size_t certificate);
   SSL_CTX* context_of(const Choice& choice, std::vector<Problem>& problems);
   bool configure(SSL_CTX* context, const Choice& choice, std::vector<Problem>& problems) const;
+  void bind_tickets(SSL_CTX* context) const;
   bool configure_clients(SSL_CTX* context, std::vector<Problem>& problems) const;
   /// Of the certificates for this name, or the default.
   [[nodiscard]] SSL_CTX* find(std::string_view server_name) const;

@@ -2,6 +2,7 @@
 #include "tls/server_context.h"
 
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
 
 #include "tls/handshake.h"
 #include "tls/peer_for_test.h"
@@ -95,6 +96,34 @@ TEST(ServerContext, ATicketIsOfItsKindOfListener) {
   }
 }
 
+// Whom a ticket has proved must be proved again where others are trusted or fewer are.
+TEST(ServerContext, ATicketIsOfItsAuthorities) {
+  const std::string file = ::testing::TempDir() + "authorities.pem";
+  const auto trust = [&](const char* name, const char* mode) {
+    const BioPtr out(BIO_new_file(file.c_str(), mode));
+    ASSERT_NE(out, nullptr);
+    PEM_write_bio_X509(out.get(), Certificate::self_signed(name, kTestTime)->leaf());
+  };
+  trust("one.test", "w");
+  const auto tickets = std::make_shared<TicketKeys>(kTestTime);
+  std::vector<Problem> problems;
+  ServerSettings settings;
+  settings.certificates.push_back(Certificate::self_signed("weir.test", kTestTime));
+  settings.client_auth = ClientAuth::optional;
+  settings.client_ca = file;
+  const auto first = ServerContext::make(settings, tickets, problems);
+  const auto same = ServerContext::make(settings, tickets, problems);
+  trust("two.test", "a");
+  const auto other = ServerContext::make(settings, tickets, problems);
+  for (const Dialect& dialect : {kDialects[0], kDialects[3]}) {
+    PeerContext peers(dialect);
+    const Shaken once(first, peers, "localhost");
+    ASSERT_NE(peers.session, nullptr);
+    EXPECT_TRUE(Shaken(same, peers, "localhost").facts->resumed) << dialect.name;
+    EXPECT_FALSE(Shaken(other, peers, "localhost").facts->resumed) << dialect.name;
+  }
+}
+
 TEST(ServerContext, AnotherKeyShareIsAskedFor) {
   const auto context = test_context();
   PeerContext peers;
@@ -124,6 +153,11 @@ TEST(TicketKeys, RotateAndAreAcceptedForAWhile) {
   keys.at(at(26));
   EXPECT_EQ(keys.at(at(39))->size(), kTicketKeysMax);
   EXPECT_NE(keys.at(at(39))->back().name, first) << "it is forgotten";
+}
+
+TEST(TicketKeys, AreForgottenAlsoWhenNobodyComes) {
+  TicketKeys keys(kTestTime);
+  EXPECT_EQ(keys.at(WallTime{kTestTime.micros + 40 * kHour})->size(), 1u);
 }
 
 TEST(TicketKeys, ATicketOfAnEarlierKeyIsRenewed) {

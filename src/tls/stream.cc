@@ -79,7 +79,10 @@ void Stream::shutdown_write() {
   if (below_ == nullptr || cancelled_ != nullptr) return;
   say_end();
   flush_own(io::SendOp::More::end);
-  if (!own_.empty()) return;  // on_timer() goes on
+  if (!own_.empty()) {
+    write_ = Writing::said_end;  // on_timer() goes on
+    return;
+  }
   below_->shutdown_write();
   write_ = Writing::ended;
 }
@@ -109,6 +112,8 @@ void Stream::close(Close how) {
 // The handshake has taken too long, or last words wait for a socket that was full.
 void Stream::on_timer() {
   if (shaking_ != nullptr) return time_out_handshake();
+  // A send takes them along, and nobody's end may cut it short; cancelled, nothing leaves any more.
+  if (sending_below_ || cancelled_ != nullptr) return;
   if (write_ == Writing::said_end) return shutdown_write();
   flush_own(io::SendOp::More::no);
 }

@@ -98,6 +98,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   io::Socket* plain_socket() override { return nullptr; }
 
  private:
+  friend struct BehindHandshake;  // of tests
   enum class Reading : std::uint8_t { open, ended, failed };
   enum class Writing : std::uint8_t { open, said_end, ended };
 
@@ -148,6 +149,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   void seal_own(Content type, Bytes content);
   void say_end();
   void answer_update();
+  void say_offence();
   void flush_own(io::SendOp::More more);
 
   void on_timer();
@@ -178,6 +180,8 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
 
   bool sending_below_ = false;
   bool answer_update_ = false;  // the peer asked for new keys of ours
+  static constexpr Alert kNoAlert = Alert::close_notify;
+  Alert owed_ = kNoAlert;  // for an offence
   Writing write_ = Writing::open;
   std::uint16_t content_max_ = kRecordPlainMax;
   BelowSend below_send_{*this};

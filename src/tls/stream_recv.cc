@@ -126,7 +126,7 @@ bool Stream::deliver(io::RecvOp& op) {
     if (record.empty() || !open_record(record, op, plain)) break;
   }
   let_go();
-  if (plain.size() > 0) {
+  if (!plain.empty()) {
     op.result = std::move(plain);
     return true;
   }
@@ -140,11 +140,11 @@ bool Stream::deliver(io::RecvOp& op) {
   return true;
 }
 
-// Of chunks of which nothing is left.
+// Of chunks of which nothing is left, or nothing is wanted.
 void Stream::let_go() {
   if (!opened_.empty()) return;
   if (std::exchange(tail_opened_, false)) tail_.clear();
-  if (in_at_ < in_.size()) return;
+  if (in_at_ < in_.size() && read_ == Reading::open) return;
   in_.clear();
   in_at_ = 0;
 }
@@ -163,7 +163,7 @@ bool Stream::make_room(const io::RecvOp& op, io::Chunk& plain) {
 std::span<char> Stream::next_record() {
   if (std::exchange(tail_opened_, false)) tail_.clear();
   const std::span<char> rest = in_.writable().subspan(in_at_);
-  if (tail_.size() == 0) {
+  if (tail_.empty()) {
     const auto size = record_size({rest.data(), rest.size()});
     if (!size) {
       fail_reading(size.error());
@@ -181,15 +181,15 @@ std::span<char> Stream::next_record() {
     }
     const std::size_t wanted = *size > 0 ? *size : kRecordHeaderSize;
     if (wanted == tail_.size()) return tail_.writable();
-    if (tail_.capacity() < wanted) {
+    if (from.empty()) return {};
+    const std::size_t count = std::min(wanted - tail_.size(), from.size());
+    if (tail_.room().size() < count) {
       io::Chunk larger;
-      loop_->chunks.allocate_beyond(wanted, larger);
+      loop_->chunks.allocate_beyond(tail_.size() + count, larger);
       std::memcpy(larger.room().data(), tail_.bytes().data(), tail_.size());
       larger.grow(tail_.size());
       tail_ = std::move(larger);
     }
-    if (from.empty()) return {};
-    const std::size_t count = std::min(wanted - tail_.size(), from.size());
     std::memcpy(tail_.room().data(), from.data(), count);
     tail_.grow(count);
     from = from.subspan(count);
@@ -199,21 +199,20 @@ std::span<char> Stream::next_record() {
 
 // Its content may still be looked at, in its place.
 void Stream::consume_record(std::span<char> record) {
-  if (tail_.size() > 0) {
+  if (!tail_.empty()) {
     tail_opened_ = true;
   } else {
     in_at_ += static_cast<std::uint32_t>(record.size());
   }
 }
 
-// What was received of a record waits for its rest in a chunk of the record's size, not of the
-// receive's.
+// What was received of a record waits for its rest in a chunk of its own size: not of the
+// receive's, and not of what the peer says it will send.
 void Stream::keep_tail() {
   const Bytes rest = in_.bytes().substr(in_at_);
   if (!rest.empty()) {
-    WEIR_ASSERT(tail_.size() == 0);
-    const auto size = record_size(rest);
-    loop_->chunks.allocate_beyond(std::max(size.value_or(0), kWindowHead), tail_);
+    WEIR_ASSERT(tail_.empty());
+    loop_->chunks.allocate_beyond(rest.size(), tail_);
     std::memcpy(tail_.room().data(), rest.data(), rest.size());
     tail_.grow(rest.size());
   }
@@ -225,7 +224,7 @@ void Stream::keep_tail() {
 bool Stream::open_record(std::span<char> record, io::RecvOp& op, io::Chunk& plain) {
   if (!make_room(op, plain)) return false;
   const bool fits = receiving_.content_max(record.size()) <= plain.room().size();
-  if (!fits && plain.size() > 0) return false;
+  if (!fits && !plain.empty()) return false;
   char* out = fits ? plain.room().data() : record.data() + receiving_.payload_offset();
   // OpenSSL makes sessions of tickets, and wants them as they came. They come first.
   std::string sealed;
@@ -272,6 +271,7 @@ void Stream::on_content(Content type, Bytes content) {
 
 // RFC 8446 section 6, RFC 5246 section 7.2.
 void Stream::on_alert(Bytes content) {
+  if (content.empty()) return fail_reading(Alert::unexpected_message);  // RFC 8446 section 5.4
   if (content.size() != 2) return fail_reading(Alert::decode_error);
   const auto level = static_cast<unsigned char>(content[0]);
   const auto description = static_cast<unsigned char>(content[1]);
@@ -279,8 +279,8 @@ void Stream::on_alert(Bytes content) {
     read_ = Reading::ended;
     return;
   }
-  const bool passes = description == kUserCanceled ||
-                      (level == kWarning && receiving_.protocol() == Protocol::tls12);
+  const bool passes =
+      receiving_.protocol() == Protocol::tls13 ? description == kUserCanceled : level == kWarning;
   if (passes) return;
   read_ = Reading::failed;
   read_error_ = Error{Code::reset, Cause::none, 0, "alert"};
@@ -304,9 +304,9 @@ Bytes Stream::skip_tickets(Bytes content) {
   }
 }
 
-// Of TLS 1.3 a key update can come, in a record of its own because the next record has the new key
-// (RFC 8446 section 5.1), and to a client tickets; of TLS 1.2 only a renegotiation, which there is
-// not: a client may ignore that it is asked for one.
+// Of TLS 1.3 a key update can come, and to a client tickets. The next record has the new key, so an
+// update ends its own (RFC 8446 section 5.1), and nobody cuts five bytes into several. Of TLS 1.2
+// only a renegotiation can, which there is not: a client may ignore that it is asked for one.
 void Stream::on_message(Bytes content) {
   if (context_->side() == Side::client) {
     const bool tls13 = receiving_.protocol() == Protocol::tls13;
@@ -319,9 +319,9 @@ void Stream::on_message(Bytes content) {
   }
   const bool update = receiving_.protocol() == Protocol::tls13 && content.size() == 5 &&
                       static_cast<unsigned char>(content[0]) == kKeyUpdate &&
-                      content.substr(1, 3) == Bytes("\0\0\1", 3) &&
-                      static_cast<unsigned char>(content[4]) <= 1;
+                      content.substr(1, 3) == Bytes("\0\0\1", 3);
   if (!update) return fail_reading(Alert::unexpected_message);
+  if (static_cast<unsigned char>(content[4]) > 1) return fail_reading(Alert::illegal_parameter);
   receiving_.update();
   if (content[4] == 1) answer_update_ = true;
 }
@@ -331,9 +331,7 @@ void Stream::fail_reading(Alert alert) {
   read_error_ = Error{Code::reset, context_->causes().bad_record, 0, "tls"};
   if (write_ != Writing::open) return;
   write_ = Writing::ended;
-  if (sending_below_) return;  // the peer learns it from the end of the connection
-  const std::array<char, 2> fatal = {2, static_cast<char>(alert)};
-  seal_own(Content::alert, {fatal.data(), fatal.size()});
+  owed_ = alert;  // behind a send that is under way
   flush_own(io::SendOp::More::no);
 }
 

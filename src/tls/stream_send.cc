@@ -9,6 +9,14 @@ namespace weir::tls {
 
 using More = io::SendOp::More;
 
+namespace {
+
+bool has_bytes(const io::SendOp& op) {
+  return std::ranges::any_of(op.pieces, [](Bytes piece) { return !piece.empty(); });
+}
+
+}  // namespace
+
 bool Stream::start_send(io::SendOp& op, Millis stall) {
   WEIR_ASSERT(below_ != nullptr && facts_ != nullptr);
   WEIR_ASSERT(writing_ == nullptr);
@@ -30,15 +38,19 @@ bool Stream::start_send(io::SendOp& op, Millis stall) {
 // Encrypts and sends until the operation has its result (true) or a send below waits.
 bool Stream::advance_writing() {
   for (;;) {
+    if (write_ == Writing::ended && has_bytes(*writing_)) {  // an alert came or is to be sent
+      writing_->result = fail(Error{Code::reset, read_error_.cause, 0, "send"});
+      sending_.rest();
+      return true;
+    }
     seal_some(*writing_);
     if (own_.empty() && out_.empty()) {
       writing_->result = {};
       sending_.rest();
       return true;
     }
-    const bool left = std::ranges::any_of(writing_->pieces, [](Bytes b) { return !b.empty(); });
     below_send_.pieces = {own_, out_.bytes(), {}, {}};
-    below_send_.more = left ? More::yes : writing_->more;
+    below_send_.more = has_bytes(*writing_) ? More::yes : writing_->more;
     if (!below_->start_send(below_send_, send_stall_)) {
       sending_below_ = true;
       return false;
@@ -65,7 +77,7 @@ void Stream::on_sent() {
     return finish_handshake(fail(below_send_.result.error()));
   }
   if (take_sent() && !advance_writing()) return;
-  if (answer_update_) flush_own(More::no);
+  if (below_send_.result) flush_own(More::no);  // what has come up meanwhile
   std::exchange(writing_, nullptr)->finish();
 }
 
@@ -146,23 +158,31 @@ void Stream::say_end() {
 
 // RFC 8446 section 4.6.3: before the next content, and once however often it was asked for.
 void Stream::answer_update() {
-  if (!answer_update_ || sending_below_ || write_ != Writing::open) return;
-  answer_update_ = false;
+  if (!std::exchange(answer_update_, false) || write_ != Writing::open) return;
   seal_own(Content::handshake, Bytes("\x18\0\0\1\0", 5));
   sending_.update();
 }
 
-// What does not leave now goes with the next send, or is tried again.
+void Stream::say_offence() {
+  const std::array<char, 2> fatal = {2, static_cast<char>(std::exchange(owed_, kNoAlert))};
+  if (fatal[1] == static_cast<char>(kNoAlert)) return;
+  seal_own(Content::alert, {fatal.data(), fatal.size()});
+}
+
+// What does not leave now goes with the next send, or is tried again. While something waits no
+// update is answered: a peer that asks and does not read would have answers pile up.
 void Stream::flush_own(More more) {
   if (sending_below_) return;
-  answer_update();
-  if (own_.empty()) return;
-  own_.erase(0, below_->try_send(own_, more));
-  if (own_.empty()) {
-    own_ = {};
-  } else {
+  say_offence();
+  for (;;) {
+    if (own_.empty()) answer_update();
+    if (own_.empty()) break;
+    own_.erase(0, below_->try_send(own_, more));
+    if (own_.empty()) continue;
     loop_->timers().arm(*this, loop_->now() + Millis(kLastWordsMillis));
+    return;
   }
+  own_ = {};
 }
 
 }  // namespace weir::tls

@@ -62,6 +62,18 @@ Task<> client_shake(Client* client, bool* done) {
   *done = true;
 }
 
+// What it asks leaves with its last word of the handshake.
+Task<> client_asks_at_once(Client* client, bool* done) {
+  while (!client->gone && !client->peer.shake()) {
+    co_await put(client);
+    co_await get(client);
+  }
+  client->peer.write("question");
+  client->peer.write(" and more");
+  co_await put(client);
+  *done = true;
+}
+
 // Reads until the end, an error, or so many bytes.
 Task<> client_read(Client* client, std::size_t limit, Outcome* out) {
   for (;;) {
@@ -202,6 +214,26 @@ TEST_P(StreamTest, WhatWasReceivedBeforeIsTheBegin) {
   chunk.grow(hello.size());
   server->give_first(std::move(chunk));
   shake();
+}
+
+TEST_P(StreamTest, TheFirstRequestComesWithTheFinished) {
+  // In TLS 1.2 the client has the last word only where a session is resumed.
+  for (int round = 0; round < 2; ++round) {
+    connect(world.pair());
+    Outcome shaken, question;
+    world.scope.spawn(server_shake, server.get(), kLong, &shaken);
+    bool done = false;
+    world.scope.spawn(client_asks_at_once, client.get(), &done);
+    ASSERT_TRUE(world.run([&] { return done && shaken.done; }));
+    world.scope.spawn(server_read, server.get(), kWindowHead, std::size_t{17}, &question);
+    ASSERT_TRUE(world.run([&] { return question.done; }));
+    EXPECT_EQ(question.bytes, "question and more");
+    EXPECT_EQ(server->facts().resumed, round == 1);
+    Outcome sent, received;
+    world.scope.spawn(server_write, server.get(), Bytes("answer"), io::SendOp::More::no, &sent);
+    world.scope.spawn(client_read, client.get(), std::size_t{6}, &received);
+    ASSERT_TRUE(world.run([&] { return sent.done && received.done; }));
+  }
 }
 
 TEST_P(StreamTest, AStreamThatWaitsHoldsNoChunk) {

@@ -41,7 +41,8 @@ std::shared_ptr<const TicketKeys::Keys> TicketKeys::at(WallTime now) {
     next.reserve(kTicketKeysMax);  // no copy is left behind
     next.push_back(make_key(second));
     for (const TicketKey& key : *current) {
-      if (next.size() < kTicketKeysMax) next.push_back(key);
+      const bool serves = second - key.made < kTicketKeysLiveSeconds;
+      if (serves && next.size() < kTicketKeysMax) next.push_back(key);
     }
     std::shared_ptr<const Keys> made = share(std::move(next));
     // Another worker may have been quicker; then its keys are those of all.

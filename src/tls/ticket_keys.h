@@ -19,6 +19,8 @@ namespace weir::tls {
 
 inline constexpr std::int64_t kTicketKeySeconds = 12L * 3600;  ///< then there is a new one
 inline constexpr std::size_t kTicketKeysMax = 3;               ///< the newest, and what is accepted
+/// Since it was made; also where nobody has asked for a key in the meantime.
+inline constexpr std::int64_t kTicketKeysLiveSeconds = kTicketKeySeconds * kTicketKeysMax;
 
 struct TicketKey {
   std::array<unsigned char, 16> name;

@@ -27,7 +27,7 @@ FOUND = BUILD / "found"
 BOUNDS = ["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1"]
 # Seeds that stand elsewhere.
 SEEDS = {"load_fuzz": HERE.parent / "golden"}
-SIZES = {"load_fuzz": 4096, "server_fuzz": 8192}  # of an input; a head and some for the others
+SIZES = {"load_fuzz": 4096, "records_fuzz": 512, "server_fuzz": 8192}  # of an input; else a head
 SIZE = 2048
 
 
