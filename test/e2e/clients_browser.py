@@ -40,7 +40,9 @@ class BrowserCase(Case):
         return weir, browser
 
 
-class Page(BrowserCase):
+class Site(BrowserCase):
+    """A page with scripts, style sheets and images, COUNT of each, framed in three ways."""
+
     COUNT = 40
 
     def site(self):
@@ -84,16 +86,24 @@ class Page(BrowserCase):
       };
     """
 
+    def shown(self):
+        """SEEN of a page that is whole."""
+        return {"ran": list(range(self.COUNT)),
+                "widths": [f"{n + 100}px" for n in range(self.COUNT)],
+                "images": [n + 1 for n in range(self.COUNT)], "cookie": "theme=dark"}
+
+    def paths(self):
+        return ["/", *(f"/{n}.{kind}" for n in range(self.COUNT) for kind in ("js", "css", "svg"))]
+
+
+class Page(Site):
     @bound(90)
     def test_page_of_120_parts(self):
         origin = self.site()
         weir, browser = self.browse(origin)
-        shown = {"ran": list(range(self.COUNT)),
-                 "widths": [f"{n + 100}px" for n in range(self.COUNT)],
-                 "images": [n + 1 for n in range(self.COUNT)], "cookie": "theme=dark"}
+        shown = self.shown()
         self.assertEqual(browser.run(self.SEEN), shown)
-        self.assertEqual(sorted(r.path for r in origin.seen()), sorted(
-            ["/", *(f"/{n}.{kind}" for n in range(self.COUNT) for kind in ("js", "css", "svg"))]))
+        self.assertEqual(sorted(r.path for r in origin.seen()), sorted(self.paths()))
         cookies = {r.fields.get("cookie") for r in origin.seen() if r.path != "/"}
         self.assertEqual(cookies, {"session=one; theme=dark"})
 

@@ -8,6 +8,7 @@ import signal
 import grpc
 
 from harness.case import Case, bound
+from harness.tls import Authority
 from harness.waiting import closed_port, eventually
 from origins.grpc_server import SIZE_MAX, Server
 
@@ -26,7 +27,10 @@ class Calls(Case):
         return self.front
 
     def channel_to(self, weir):
-        channel = grpc.insecure_channel(f"127.0.0.1:{weir.port}", options=SIZE_MAX)
+        return self.closed_behind(
+            grpc.insecure_channel(f"127.0.0.1:{weir.port}", options=SIZE_MAX))
+
+    def closed_behind(self, channel):
         self._stack.callback(channel.close)
         return channel
 
@@ -92,6 +96,25 @@ class Kinds(Calls):
         calls = [echo.future(b"%d" % n, timeout=50) for n in range(1000)]
         self.assertEqual([call.result() for call in calls], [b"%d" % n for n in range(1000)])
         self.claim_logged(1000)
+
+
+class KindsOverTls(Kinds):
+    def started(self):
+        self.authority = Authority(self.directory)
+        cert, key = self.authority.issue("weir.test")
+        return super().started(listen=[{"address": "127.0.0.1:0",
+                                        "tls": {"cert": cert, "key": key}}])
+
+    def channel_to(self, weir):
+        trust = grpc.ssl_channel_credentials(self.authority.ca.read_bytes())
+        name = ("grpc.ssl_target_name_override", "weir.test")
+        return self.closed_behind(grpc.secure_channel(
+            f"127.0.0.1:{weir.port}", trust, options=[*SIZE_MAX, name]))
+
+    def claim_logged(self, count=1, cause=""):
+        super().claim_logged(count, cause)
+        self.assertEqual({(e["protocol"], e["tls"]) for e in self.front.log()},
+                         {("HTTP/2", "TLSv1.3")})
 
 
 class Answers(Calls):

@@ -205,7 +205,33 @@ class Nghttp(Case):
         self.assertRegex(shown, r"SETTINGS_ENABLE_CONNECT_PROTOCOL\(0x08\):1")
 
 
-class H2load(Case):
+class UnderReload(Case):
+    def under_reload(self, streams, requests, scheme="http", listens=None, **settings):
+        """500 connections of so many streams; a reload now and then, to the next of `listens` if
+        there are some, breaks none of them."""
+        def version(number):
+            own = {"listen": listens[number % len(listens)]} if listens else {}
+            return self.config(access_log="off", **copy.deepcopy(settings), **own,
+                               timeouts={"client_idle": f"{60 + number}s"})
+        weir = self.start(version(0))
+        load = self.kept(Process([tool("h2load"), "-n", requests, "-c", 500, "-m", streams, "-t", 1,
+                                  f"{scheme}://127.0.0.1:{weir.port}/small"]))
+        reloads = 0
+        while load.running():
+            reloads += 1
+            self.assertEqual(weir.reload(version(reloads)).returncode, 0)
+            try:
+                load.child.wait(0.2)
+            except subprocess.TimeoutExpired:
+                continue
+        self.assertEqual(load.wait(80), 0)
+        self.assertRegex(load.text(), SUCCEEDED.format(requests))
+        self.assertRegex(load.text(), rf"status codes: {requests} 2xx, 0 3xx, 0 4xx, 0 5xx")
+        self.assertGreater(reloads, 3)
+        return load.text()
+
+
+class H2load(UnderReload):
     def prepare(self, **settings):
         self.backend = self.kept(Nginx(self.directory))
         return self.weir(self.backend.address, **settings)
@@ -247,26 +273,6 @@ class H2load(Case):
         (self.directory / "large").write_bytes(BODY * 4)
         text = self.crowd(weir, 8, 16, 800, "/large")
         self.assertIn(f"({800 * len(BODY) * 4}) data", text)
-
-    def under_reload(self, streams, requests, **settings):
-        """500 connections of so many streams; a reload now and then breaks none of them."""
-        weir = self.start(self.config(access_log="off", **copy.deepcopy(settings)))
-        load = self.kept(Process([tool("h2load"), "-n", requests, "-c", 500, "-m", streams, "-t", 1,
-                                  weir.url("/small")]))
-        reloads = 0
-        while load.running():
-            reloads += 1
-            config = self.config(access_log="off", **copy.deepcopy(settings),
-                                 timeouts={"client_idle": f"{60 + reloads}s"})
-            self.assertEqual(weir.reload(config).returncode, 0)
-            try:
-                load.child.wait(0.2)
-            except subprocess.TimeoutExpired:
-                continue
-        self.assertEqual(load.wait(80), 0)
-        self.assertRegex(load.text(), SUCCEEDED.format(requests))
-        self.assertRegex(load.text(), rf"status codes: {requests} 2xx, 0 3xx, 0 4xx, 0 5xx")
-        self.assertGreater(reloads, 3)
 
     @alone
     @bound(90)

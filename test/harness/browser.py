@@ -19,14 +19,22 @@ OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usa
            "--remote-debugging-port=0", "--remote-allow-origins=*")
 
 
-class Browser:
-    """One page. What is run in it may be asynchronous; an exception there is a failure here."""
+def trusting(authority_key, *names):
+    """Options for names that are this machine, and certificates that this key has signed."""
+    return (f"--ignore-certificate-errors-spki-list={authority_key}", "--host-resolver-rules="
+            + ", ".join(f"MAP {name} 127.0.0.1" for name in names)
+            + ", MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
 
-    def __init__(self, directory):
+
+class Browser:
+    """One page. What is run in it may be asynchronous; an exception there is a failure here.
+    `options` are Chromium's own; the last one of a name counts."""
+
+    def __init__(self, directory, *options):
         home = directory / "chromium"
         home.mkdir()
         self.process = Process(
-            [tool("chromium"), *OPTIONS, f"--user-data-dir={home}", "about:blank"],
+            [tool("chromium"), *OPTIONS, *options, f"--user-data-dir={home}", "about:blank"],
             env={**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home),
                  "XDG_CACHE_HOME": str(home)})
         self._port = int(self.process.line(r"DevTools listening on ws://[^:]+:(\d+)/", 25)[1])

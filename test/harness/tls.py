@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS for tests: a certificate authority by openssl(1), and the raw client over Python's ssl."""
 
+import base64
+import hashlib
 import socket
 import ssl
 
@@ -44,6 +46,12 @@ class Authority:
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.key,
                       "-CAcreateserial", "-out", cert, "-days", days, "-extfile", extensions)
         return cert, key
+
+    def pin(self, cert):
+        """The hash of a certificate's public key (SPKI), in base 64."""
+        pem = self._openssl("x509", "-in", cert, "-noout", "-pubkey").stdout.decode()
+        der = base64.b64decode("".join(pem.splitlines()[1:-1]))
+        return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
     def revoke(self, cert):
         """A file with a revocation list that names this certificate."""
