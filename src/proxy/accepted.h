@@ -23,6 +23,7 @@
 namespace weir::proxy {
 
 class Handler;
+struct PreambleRules;
 
 /// Bytes that were received and not consumed, with the buffer that they stand in.
 struct Unread {
@@ -47,6 +48,7 @@ struct Arrival {
   std::uint16_t https_port = 0;         ///< every request is redirected there; 0: none is
   std::optional<io::Peer> destination;  ///< where the client went, if a PROXY header has said so
   std::string name;                     ///< that its ClientHello wants, if one was looked at
+  std::shared_ptr<const PreambleRules> rules;  ///< by which it was looked at
 };
 
 /// The destination of which a PROXY header told; nullptr if none did.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "proxy/preamble.h"
 #include "tls/certificate.h"
 #include "tls/stream.h"
 
@@ -33,7 +34,10 @@ bool misdirected(const http::RequestHead& head, const ClientFacts& client) {
   std::string_view host = host_of(head.authority);
   if (host.ends_with('.')) host.remove_suffix(1);
   if (asked.ends_with('.')) asked.remove_suffix(1);
-  return !iequals(host, asked) && !client.tls->covers(host);
+  if (iequals(host, asked)) return false;
+  if (!client.tls->covers(host)) return true;
+  const std::string name = tls::canonical_name(host);
+  return client.rules != nullptr && client.rules->passthrough.names(name);
 }
 
 std::string_view https_target(const http::RequestHead& head, std::uint16_t port, Arena& arena) {

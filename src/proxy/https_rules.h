@@ -15,7 +15,8 @@
 namespace weir::proxy {
 
 /// Whether the client asks for a host that it has not asked for in the handshake, and that the
-/// certificate it was shown is not for. RFC 9110 section 7.4.
+/// certificate it was shown is not for, or whose connections the listener passes on unread: a
+/// browser shares a connection among the names of its certificate. RFC 9110 section 7.4.
 [[nodiscard]] bool misdirected(const http::RequestHead& head, const ClientFacts& client);
 
 /// Where `https_only` sends this request; empty if nobody can say (no Host).

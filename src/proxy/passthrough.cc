@@ -32,6 +32,13 @@ const Passthrough::Target* Passthrough::find(std::string_view name,
   return any;
 }
 
+bool Passthrough::names(std::string_view host) const {
+  const std::size_t dot = host.find('.');
+  if (host.empty() || dot == 0) return false;
+  return by_name_.contains(host) ||
+         (dot != std::string_view::npos && by_name_.contains(host.substr(dot)));
+}
+
 const std::shared_ptr<Upstream>& Passthrough::match(const tls::ClientHello& hello) const {
   const std::string_view name = hello.name;
   const std::size_t dot = name.find('.');

@@ -23,6 +23,8 @@ class Passthrough {
   Passthrough(const std::vector<config::Passthrough>& entries,
               const std::map<std::string, std::shared_ptr<Upstream>>& upstreams);
 
+  /// Whether an entry is for this name, whatever the protocol.
+  [[nodiscard]] bool names(std::string_view host) const;
   [[nodiscard]] bool empty() const { return by_name_.empty(); }
   /// The upstream of the most specific entry that matches: an exact name before a wildcard, which
   /// stands for one label, a wildcard before none, a protocol before none; nullptr if none does.

@@ -142,6 +142,7 @@ Task<Result<void>> Preamble::read_hello() {
     }
     if (*size > 0) {
       arrival().name = hello.name;
+      arrival().rules = rules_;
       upstream_ = rules_->passthrough.match(hello);
       if (upstream_ == nullptr && rules_->others == PreambleRules::Others::closed) {
         co_return fail(Cause::passthrough_unmatched, "passthrough");

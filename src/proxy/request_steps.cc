@@ -222,7 +222,9 @@ void ClientFacts::see(const Wire& wire, const Arrival* arrival) {
   tls = wire.tls();
   if (tls != nullptr) scheme = "https";
   destination = told_of(arrival);
-  if (arrival != nullptr) https_port = arrival->https_port;
+  if (arrival == nullptr) return;
+  https_port = arrival->https_port;
+  rules = arrival->rules.get();
 }
 
 RequestSteps run_request_steps(const http::RequestHead& head, const ClientFacts& client,

@@ -23,6 +23,7 @@ struct ClientFacts {
   const io::Stream* stream = nullptr;     ///< it; outlives the exchange
   const io::Peer* destination = nullptr;  ///< where it went, if a PROXY header has said so
   const tls::Stream* tls = nullptr;       ///< nullptr: a plain connection
+  const PreambleRules* rules = nullptr;   ///< what the listener passes on unread; or nothing
   std::uint16_t https_port = 0;           ///< requests are redirected there; 0: they are not
 
   /// Takes over what is known of it. `arrival`: nullptr when nothing is.

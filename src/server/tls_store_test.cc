@@ -57,7 +57,8 @@ class TlsStoreTest : public ::testing::Test {
 TEST_F(TlsStoreTest, OneForEachListener) {
   config_.listens.emplace_back();
   config_.listens.emplace_back().tls.emplace().self_signed = true;
-  const TlsContexts contexts = load();
+  const TlsContexts loaded = load();
+  const auto& contexts = loaded.listeners;
   ASSERT_EQ(contexts.size(), 3u);
   EXPECT_TRUE(problems_.empty());
   EXPECT_EQ(contexts[0]->settings().certificates.size(), 2u);
@@ -68,7 +69,8 @@ TEST_F(TlsStoreTest, OneForEachListener) {
 
 TEST_F(TlsStoreTest, ABadOneBreaksOnlyItself) {
   spoil("a.pem");
-  const TlsContexts contexts = load();
+  const TlsContexts loaded = load();
+  const auto& contexts = loaded.listeners;
   EXPECT_EQ(errors(), 1u);
   ASSERT_NE(contexts[0], nullptr);
   ASSERT_EQ(contexts[0]->settings().certificates.size(), 1u);
@@ -76,14 +78,15 @@ TEST_F(TlsStoreTest, ABadOneBreaksOnlyItself) {
   spoil("b.pem");
   TlsStore fresh(kNow);
   problems_.clear();
-  EXPECT_EQ(fresh.load(config_, kNow, problems_)[0], nullptr);
+  EXPECT_EQ(fresh.load(config_, kNow, problems_).listeners[0], nullptr);
   EXPECT_GE(errors(), 3u);
 }
 
 TEST_F(TlsStoreTest, WhatWasReadBeforeStays) {
-  const auto before = load()[0]->settings().certificates;
+  const auto before = load().listeners[0]->settings().certificates;
   spoil("a.pem");
-  const TlsContexts contexts = load();
+  const TlsContexts loaded = load();
+  const auto& contexts = loaded.listeners;
   ASSERT_EQ(contexts[0]->settings().certificates.size(), 2u);
   EXPECT_EQ(contexts[0]->settings().certificates[0], before[0]);
   EXPECT_NE(contexts[0]->settings().certificates[1], before[1]) << "was read again";
@@ -105,8 +108,8 @@ TEST_F(TlsStoreTest, ChangesAreSeen) {
 
 TEST_F(TlsStoreTest, TheSelfSignedOneIsKept) {
   config_.listens.front().tls.emplace().self_signed = true;
-  const auto first = load()[0]->settings().certificates.front();
-  EXPECT_EQ(load()[0]->settings().certificates.front(), first);
+  const auto first = load().listeners[0]->settings().certificates.front();
+  EXPECT_EQ(load().listeners[0]->settings().certificates.front(), first);
 }
 
 }  // namespace

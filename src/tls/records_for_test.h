@@ -38,9 +38,21 @@ inline std::string number64(std::uint64_t number) {
 }
 
 /// One direction as the peer sees it. Its keys are made of `seed`.
-class Side {
+/// Enough for a stream whose handshake is not made.
+class NoContext final : public Context {
  public:
-  Side(Protocol protocol, Suite suite, unsigned char seed, std::uint64_t sequence)
+  NoContext() : Context(Side::server, kServer) {}
+  [[nodiscard]] SSL_CTX* first() const override { return nullptr; }
+  [[nodiscard]] const Certificate* certificate_of(const X509*) const override { return nullptr; }
+
+ private:
+  static constexpr Causes kServer = {Cause::tls_client_left, Cause::tls_handshake_failed,
+                                     Cause::tls_handshake_timeout, Cause::tls_bad_record};
+};
+
+class Direction {
+ public:
+  Direction(Protocol protocol, Suite suite, unsigned char seed, std::uint64_t sequence)
       : protocol_(protocol), suite_(suite), sequence_(sequence) {
     if (protocol == Protocol::tls13) {
       secret_.size = suite == Suite::aes256_gcm ? 48 : 32;
@@ -146,7 +158,7 @@ class Side {
 };
 
 struct BehindHandshake {
-  static void begin(Stream& stream, const Side& to, const Side& from) {
+  static void begin(Stream& stream, const Direction& to, const Direction& from) {
     stream.facts_.reset(new Facts);
     to.begin(stream.receiving_);
     from.begin(stream.sending_);

@@ -132,7 +132,7 @@ class Play {
         net_(setup_),
         to_(setup_.protocol, setup_.suite, 0x11, 0),
         from_(setup_.protocol, setup_.suite, 0x22, setup_.sent),
-        stream_(std::make_unique<Stream>(nullptr, *net_.server)) {
+        stream_(std::make_unique<Stream>(std::make_shared<const NoContext>(), *net_.server)) {
     BehindHandshake::begin(*stream_, to_, from_);
     recv_.callback = [](io::Op& op) {
       static_cast<Recv&>(static_cast<io::RecvOp&>(op)).play.user_received();
@@ -520,8 +520,8 @@ class Play {
   Script script_;
   Setup setup_;
   Net net_;
-  Side to_;
-  Side from_;
+  Direction to_;
+  Direction from_;
   std::unique_ptr<Stream> stream_;
   Recv recv_{*this};
   Send send_{*this};

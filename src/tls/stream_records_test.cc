@@ -48,9 +48,9 @@ class StreamRecordsTest : public ::testing::TestWithParam<Protocol> {
     stream.reset();
     recv.under_way = recv.done = false;
     pair = world.pair();
-    to = Side(GetParam(), Suite::aes128_gcm, 1, 0);
-    from = Side(GetParam(), Suite::aes128_gcm, 2, sent);
-    stream = std::make_unique<Stream>(nullptr, *pair.server);
+    to = Direction(GetParam(), Suite::aes128_gcm, 1, 0);
+    from = Direction(GetParam(), Suite::aes128_gcm, 2, sent);
+    stream = std::make_unique<Stream>(std::make_shared<const NoContext>(), *pair.server);
     BehindHandshake::begin(*stream, to, from);
   }
   [[nodiscard]] bool tls13() const { return GetParam() == Protocol::tls13; }
@@ -140,8 +140,8 @@ class StreamRecordsTest : public ::testing::TestWithParam<Protocol> {
 
   World world{io::Kind::sim};
   World::Pair pair;
-  Side to{GetParam(), Suite::aes128_gcm, 1, 0};
-  Side from{GetParam(), Suite::aes128_gcm, 2, 0};
+  Direction to{GetParam(), Suite::aes128_gcm, 1, 0};
+  Direction from{GetParam(), Suite::aes128_gcm, 2, 0};
   Recv recv;
   Send send_op;
   std::unique_ptr<Stream> stream;
