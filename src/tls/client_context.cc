@@ -50,6 +50,8 @@ std::shared_ptr<const Authorities> Authorities::load(const std::string& file,
               "the authorities of servers cannot be read from " + file + ": " + openssl_reason());
     return nullptr;
   }
+  // What is named is trusted, whether it is a root or not.
+  X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
   return std::shared_ptr<const Authorities>(new Authorities(std::move(store)));
 }
 

@@ -154,8 +154,8 @@ void Handshake::begin() {
 }
 
 Handshake::~Handshake() {
-  OPENSSL_cleanse(&receiving_, sizeof receiving_);
-  OPENSSL_cleanse(&sending_, sizeof sending_);
+  // The session outlives it: OpenSSL would take a connection without a proper end for a broken one.
+  if (ssl_ != nullptr) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 }
 
 Result<Handshake::Step> Handshake::step(Bytes& input, std::string& output, WallTime now) {
