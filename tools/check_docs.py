@@ -64,7 +64,7 @@ def certified(block, folder):
                     "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", both, "-days",
                     "30", "-subj", "/CN=example.com", "-addext",
                     "subjectAltName=DNS:example.com"], capture_output=True, check=True)
-    block = re.sub(r'\b(cert|client_ca) = "[^"]*"', rf'\1 = "{both}"', block)
+    block = re.sub(r'\b(cert|client_ca|ca) = "[^"]*"', rf'\1 = "{both}"', block)
     block = re.sub(r'\bclient_crl = "[^"]*"\n', "", block)
     return re.sub(r'\bkey = "[^"]*"', f'key = "{key}"', block)
 

@@ -127,7 +127,7 @@ class Exchange {
   int status_ = 0;
   Cause cause_ = Cause::none;
   const char* detail_ = "";  // static text
-  Error aborted_{};  // where != nullptr: by abort()
+  Error aborted_{};          // where != nullptr: by abort()
   Instant sent_at_{};
   Micros first_byte_{-1};
   Micros connect_{-1};

@@ -30,14 +30,13 @@ std::string_view host_of(std::string_view authority) {
 bool misdirected(const http::RequestHead& head, const ClientFacts& client) {
   if (client.tls == nullptr || head.authority.empty()) return false;
   std::string_view asked = client.tls->facts().server_name;
-  if (asked.empty()) return false;
   std::string_view host = host_of(head.authority);
   if (host.ends_with('.')) host.remove_suffix(1);
   if (asked.ends_with('.')) asked.remove_suffix(1);
   if (iequals(host, asked)) return false;
-  if (!client.tls->covers(host)) return true;
-  const std::string name = tls::canonical_name(host);
-  return client.rules != nullptr && client.rules->passthrough.names(name);
+  const bool passed =
+      client.rules != nullptr && client.rules->passthrough.names(tls::canonical_name(host));
+  return passed || (!asked.empty() && !client.tls->covers(host));
 }
 
 std::string_view https_target(const http::RequestHead& head, std::uint16_t port, Arena& arena) {

@@ -57,8 +57,9 @@ Task<> TlsAccept::serve() {
   }
   if (!shaken) {
     context_.metrics.tls_failures.add();
-    log(shaken.error());
-    if (shaken.error().cause == Cause::tls_plain_http) co_await answer_plain_http();
+    std::size_t answered = 0;
+    if (shaken.error().cause == Cause::tls_plain_http) answered = co_await answer_plain_http();
+    log(shaken.error(), answered);
   }
   if (tls_ != nullptr) tls_->close(io::Stream::Close::orderly);
   tcp_.close(io::Stream::Close::orderly);
@@ -73,17 +74,18 @@ Task<Result<void>> TlsAccept::shake() {
 }
 
 // In plain text, so that whoever looks at the answer understands it.
-Task<> TlsAccept::answer_plain_http() {
+Task<std::size_t> TlsAccept::answer_plain_http() {
   const CauseText& text = describe(Cause::tls_plain_http);
   const std::string body =
       fmt::format("400 Bad Request\n\n{}: {}\n", text.name, "this port speaks HTTPS: use https://");
   const std::string head = fmt::format(
-      "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "
+      "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n{}Content-Length: "
       "{}\r\nConnection: close\r\n\r\n",
+      context_.snapshot->config().cause_header ? fmt::format("weir-cause: {}\r\n", text.name) : "",
       body.size());
   const std::array<Bytes, 4> pieces = {Bytes(head), Bytes(body), {}, {}};
   const Result<void> sent = co_await tcp_.send(pieces, kAnswerStall);
-  if (!sent) co_return;
+  if (!sent) co_return 0;
   tcp_.shutdown_write();
   // Closing with unread bytes would reset the connection and destroy the answer.
   for (std::size_t dropped = 0; dropped < kAnsweredBytesMax;) {
@@ -91,6 +93,7 @@ Task<> TlsAccept::answer_plain_http() {
     if (!more || more->empty()) break;
     dropped += more->size();
   }
+  co_return body.size();
 }
 
 void TlsAccept::become_next() {
@@ -116,7 +119,7 @@ Connection* TlsAccept::next() {
 }
 
 // Who connects and leaves without a word is a health check or a port scan, and only counted.
-void TlsAccept::log(const Error& error) {
+void TlsAccept::log(const Error& error, std::size_t answered) {
   Record record;
   record.started = context_.loop.wall_time();
   record.protocol = "TLS";
@@ -125,6 +128,7 @@ void TlsAccept::log(const Error& error) {
   record.client = client;
   record.cause = error.cause == Cause::none ? Cause::tls_handshake_failed : error.cause;
   record.status = record.cause == Cause::tls_plain_http ? 400 : 0;
+  record.bytes_sent = answered;
   if (error.where != nullptr) record.detail = error.where;
   record.duration = context_.loop.now() - accepted_;
   if (record.cause == Cause::tls_client_left) {

@@ -41,10 +41,10 @@ class TlsAccept final : public Connection {
  private:
   Task<> serve();
   Task<Result<void>> shake();
-  Task<> answer_plain_http();
+  Task<std::size_t> answer_plain_http();
   void become_next();
   Connection* next();
-  void log(const Error& error);
+  void log(const Error& error, std::size_t answered);
 
   Context& context_;
   io::TcpStream tcp_;
