@@ -58,6 +58,7 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
  private:
   [[nodiscard]] Result<void> complete(ServerHead& head, http::Method method);
   void keep_head();
+  void reset();
   [[nodiscard]] Error error_of(std::uint32_t code) const;
 
   H2Client& connection_;
@@ -75,6 +76,7 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
   bool unseen_ = false;
   bool released_ = false;
   bool closed_ = false;
+  bool reset_ = false;  // by us
 };
 
 class H2Client final : public H2Session, public ListNode<H2Client>, public Pooled {

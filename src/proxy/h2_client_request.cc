@@ -156,7 +156,16 @@ void H2ClientRequest::fail(Error why) {
 void H2ClientRequest::cancel(Error why) {
   fail(why);
   reader.fail(why);
-  if (!closed_ && id > 0) connection_.reset(id, NGHTTP2_CANCEL);
+  reset();
+}
+
+// Once. Of a stream whose head still waits the codec then sends nothing; a second reset it would
+// send, and for one of a stream that was never begun a server ends the connection: RFC 9113 section
+// 5.1.
+void H2ClientRequest::reset() {
+  if (closed_ || reset_ || id <= 0) return;
+  reset_ = true;
+  connection_.reset(id, NGHTTP2_CANCEL);
 }
 
 // What the end of the stream means: RFC 9113 section 7. One that was refused was not looked at
@@ -182,7 +191,7 @@ void H2ClientRequest::closed(std::uint32_t code) {
 void H2ClientRequest::release(bool reusable) {
   released_ = true;
   --connection_.open_;
-  if (!closed_ && !reusable && id > 0) connection_.reset(id, NGHTTP2_CANCEL);
+  if (!reusable) reset();
   if (closed_ || id <= 0 || connection_.ended()) connection_.remove(*this);
 }
 
