@@ -216,4 +216,25 @@ Exchange draw_exchange(Draw& draw, std::uint64_t id, const Swarm& swarm) {
   return x;
 }
 
+void fit_http2(Exchange& x, const Script& script, const Swarm& swarm) {
+  const bool http2 = script.streams > 0 && x.way != Way::tcp && x.way != Way::malformed;
+  const bool tunnel = x.way == Way::upgrade;
+  x.http2 = http2;
+  // Who goes away may cross with who begins a stream.
+  if (swarm.compared && swarm.h2_servers && x.way != Way::tcp) x.server_close = false;
+  // RFC 9113 section 8.6: there is no Upgrade.
+  if (tunnel && (http2 || swarm.h2_servers)) {
+    if (http2) x.way = Way::http;
+    x.agrees = false;
+    x.response_framing = Framing::known;
+    x.request_framing = Framing::none;
+    x.request_size = 0;
+    if (x.ask == Ask::leave_in_request) x.ask = Ask::whole;
+  }
+  if (!http2) return;
+  x.http10 = x.close = x.half_close = false;
+  if (x.ask == Ask::leave_in_request && x.request_framing == Framing::none) x.ask = Ask::whole;
+  if (x.ask == Ask::leave_in_request && x.request_size == 0) x.ask = Ask::whole;
+}
+
 }  // namespace weir::sim

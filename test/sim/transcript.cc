@@ -62,7 +62,8 @@ std::string plan(const Exchange& x) {
   std::string text = fmt::format("exchange {}: {}", x.id, kWays[static_cast<std::size_t>(x.way)]);
   if (x.way == Way::malformed) return text + fmt::format(" {}\n", x.malformed);
   text += fmt::format(" {}, {} bytes up, {} bytes down", x.method, x.request_size, x.response_size);
-  for (const auto& [is, word] : {std::pair(x.early, "early"),
+  for (const auto& [is, word] : {std::pair(x.http2, "HTTP/2"),
+                                 {x.early, "early"},
                                  {x.expect, "expect"},
                                  {x.close, "close"},
                                  {x.half_close, "half-close"},
