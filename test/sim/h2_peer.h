@@ -64,6 +64,7 @@ class H2Line final : public Sink {
   void close(std::uint32_t why);
   void take_fields();
   [[nodiscard]] bool handed() const { return out_.empty() && (!last_ || last_handed_); }
+  Task<bool> await_more();
   Task<Body> read_any(Check& check, std::uint64_t stop_at);
   nghttp2_data_provider provider();
 
