@@ -85,11 +85,11 @@ inline constexpr std::size_t kClientHelloMax = 16_KiB;
 // HTTP/2, per connection. What clients have sent and nobody has read yet is at most kH2Window for
 // each stream and kH2ConnectionWindow together; what is to be sent is gathered in one chunk of
 // kH2OutputMax, and stands otherwise in the exchanges' own buffers. Heads are bounded by
-// limits.head_size each and kH2HeadsMax together. So a connection holds at most
+// limits.head_size each and kH2RequestHeadsMax together. So a connection holds at most
 //     kH2ConnectionWindow 1 MiB + kH2OutputMax 64 KiB + one receive of kH2ReceiveMax 64 KiB
-//     + kH2HeadsMax 512 KiB,
+//     + kH2RequestHeadsMax 512 KiB,
 // all but the heads from the budget; and an exchange for each stream, as on HTTP/1.
-inline constexpr std::size_t kH2HeadsMax = 512_KiB;
+inline constexpr std::size_t kH2RequestHeadsMax = 512_KiB;
 inline constexpr std::uint32_t kH2Streams = 128;  ///< open at once
 inline constexpr std::uint32_t kH2Window = 64_KiB;
 inline constexpr std::uint32_t kH2ConnectionWindow = 1_MiB;

@@ -52,7 +52,7 @@ struct Limits {
 /// Every timeout is a bound on a stall (no byte moved), unless it says otherwise.
 struct Timeouts {
   Millis tls_handshake{10'000};  ///< a total
-  Millis client_head{10'000};  ///< first byte to end of head: a total
+  Millis client_head{10'000};    ///< first byte to end of head: a total
   Millis client_body{30'000};
   Millis client_write{60'000};
   Millis client_idle{75'000};       ///< keep-alive, between requests
@@ -93,7 +93,7 @@ struct Upstream {
   Balance balance = Balance::round_robin;
   UpstreamProtocol protocol = UpstreamProtocol::http1;
   std::size_t streams_max = 32;  ///< requests at once on one HTTP/2 connection
-  std::size_t idle_max = 64;  ///< idle connections kept per server and worker
+  std::size_t idle_max = 64;     ///< idle connections kept per server and worker
   Millis idle_timeout{60'000};
   Millis lifetime{3'600'000};    ///< a connection is not used again after this; 0: no limit
   std::size_t requests_max = 0;  ///< requests per connection; 0: no limit

@@ -23,11 +23,21 @@ void read_path(Report& report, const Node& node, const Setting& setting, std::st
   into = relative ? file.substr(0, slash + 1) + path : path;
 }
 
+// A mistyped name is most likely the missing one, and is reported already; as is what is wrong in
+// a list.
+bool mistyped(const Node& node) {
+  const Member* list = node.find("certificates");
+  const bool listed = list != nullptr && !list->value.items.empty();
+  return listed || std::ranges::any_of(node.members, [](const Member& member) {
+           return find_setting(Section::tls, member.key) == nullptr;
+         });
+}
+
 void check_tls(Report& report, const Node& node, const Tls& tls) {
   const Member* key = node.find("key");
   if (key != nullptr && node.find("cert") == nullptr) {
     report.error(key->place, "there is a key, and no cert that it belongs to");
-  } else if (tls.certificates.empty()) {
+  } else if (tls.certificates.empty() && !mistyped(node)) {
     report.error(node.place, "tls has no certificate",
                  "write tls = { cert = \"cert.pem\", key = \"key.pem\" }, or for development "
                  "tls = \"self-signed\"");
@@ -63,7 +73,7 @@ void read_listen_tls(Report& report, const Node& node, const Setting& setting, L
   read_section(report, node, Section::tls, &draft);
   if (!draft.own.cert.empty()) draft.certificates.insert(draft.certificates.begin(), draft.own);
   tls = draft;
-  if (!report.failed()) check_tls(report, node, tls);
+  check_tls(report, node, tls);
 }
 
 void read_tls_cert(Report& report, const Node& node, const Setting& setting, TlsDraft& into) {

@@ -181,7 +181,10 @@ std::string_view H2Fields::number(std::uint64_t value) {
 
 void H2Fields::add_edits(std::span<const HeadEdit> edits) {
   for (std::size_t i = 0; i < edits.size(); ++i) {
-    if (adds(edits, i)) add(edits[i].name, clean(edits[i].value));
+    // Of Host the authority is made.
+    if (edits[i].id != FieldId::host && adds(edits, i)) {
+      add(edits[i].name, clean(edits[i].value));
+    }
   }
 }
 
@@ -232,10 +235,7 @@ void H2Fields::request(const RequestHead& head, std::string_view scheme, std::st
   for (const Field& field : head.fields) {
     if (field.id != FieldId::host && passed.passes(field)) add(field.name, field.value);
   }
-  for (std::size_t i = 0; i < edits.size(); ++i) {
-    const bool added = edits[i].id != FieldId::host && adds(edits, i);
-    if (added) add(edits[i].name, clean(edits[i].value));
-  }
+  add_edits(edits);
   if (head.te_trailers) add("te", "trailers");
   if (head.expect_continue) add("expect", "100-continue");
   add_length(head.fields, framing);

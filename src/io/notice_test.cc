@@ -20,12 +20,14 @@ class NoticeTest : public ::testing::Test {
   void turns(int count) { network.rounds(count); }
   void pass(Millis time) {
     const Instant until = loop.io().now() + time;
-    scope.spawn(&NoticeTest::idle, this, until);
-    EXPECT_TRUE(network.run([&] { return loop.now() >= until; }, until + Millis(100)));
+    bool over = false;
+    scope.spawn(&NoticeTest::idle, this, until, &over);
+    EXPECT_TRUE(network.run([&] { return over; }, until + Millis(100)));
   }
-  static Task<> idle(NoticeTest* self, Instant until) {
+  static Task<> idle(NoticeTest* self, Instant until, bool* over) {
     // tidy: allow sleep because the clock is the simulated one
     co_await sleep_until(self->loop, until);
+    *over = true;
   }
 
   SimNetwork network{1};

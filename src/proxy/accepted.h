@@ -28,14 +28,14 @@ struct Unread {
   io::Chunk chunk;
   std::span<char> bytes;  ///< in `chunk`
 
-  /// The bytes as a chunk of their own; empty if there are none, or no memory for them.
+  /// The bytes as a chunk of their own; empty if there are none. It takes the place of the other.
   [[nodiscard]] io::Chunk take_whole(io::ChunkPool& pool) {
     if (bytes.size() == chunk.size()) return std::move(chunk);
     io::Chunk whole;
-    if (pool.allocate(bytes.size(), whole) && whole.room().size() >= bytes.size()) {
-      std::ranges::copy(bytes, whole.room().begin());
-      whole.grow(bytes.size());
-    }
+    if (bytes.empty()) return whole;
+    pool.allocate_beyond(bytes.size(), whole);
+    std::ranges::copy(bytes, whole.room().begin());
+    whole.grow(bytes.size());
     return whole;
   }
 };

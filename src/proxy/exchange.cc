@@ -97,31 +97,44 @@ Task<Result<void>> Exchange::attempt() {
     co_return fail(upstream.unresolved() ? Cause::upstream_unresolved : Cause::upstream_unavailable,
                    "pick");
   }
-  Result<void> found = co_await find_connection();
-  if (aborted_.where != nullptr) co_return fail(aborted_);
-  if (!found) {
-    if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
-    since_ = Instant::min();
-    lease_fault_ = LeaseFault::connect;
-    co_return fail(connect_cause(found.error()));
+  if (!take_kept()) {
+    Result<void> found = co_await find_connection();
+    if (aborted_.where != nullptr) co_return fail(aborted_);
+    if (!found) {
+      if (tried_count_ < tried_.size()) tried_[tried_count_++] = endpoint_.get();
+      since_ = Instant::min();
+      lease_fault_ = LeaseFault::connect;
+      co_return fail(connect_cause(found.error()));
+    }
   }
   co_await send_request();
   Result<void> head = co_await read_response_head();
   co_return head;
 }
 
-// One that is there, one that another exchange is making, or a new one.
+bool Exchange::take_kept() {
+  Upstream& upstream = *route_->upstream;
+  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
+  lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get(), since_);
+  return static_cast<bool>(lease_);
+}
+
+// One that another exchange is making, or a new one.
 Task<Result<void>> Exchange::find_connection() {
   Upstream& upstream = *route_->upstream;
   const Instant begun = context_.loop.now();
-  if (upstream.shares_connections() && endpoint_->opening > 0) {
+  while (upstream.place_to_come(*endpoint_)) {
     Result<void> opened = co_await await_opening();
     if (aborted_.where != nullptr || !opened) co_return opened;
+    if (take_kept()) co_return Result<void>{};
   }
-  ends_.reset(upstream.tells_ends() ? new const Ends(client_.ends()) : nullptr);
-  lease_ = UpstreamLease::of_kept(upstream, endpoint_, ends_.get(), since_);
-  if (lease_) co_return Result<void>{};
-  Result<io::Socket*> socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
+  const bool shared = upstream.shares_connections() && ends_ == nullptr;
+  Result<io::Socket*> socket;
+  if (shared) {
+    socket = co_await upstream.connect_shared(*endpoint_, connecting_);
+  } else {
+    socket = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
+  }
   if (socket) {
     lease_ = UpstreamLease::of_new(upstream, endpoint_, *socket, ends_.get());
     connect_ = context_.loop.now() - begun;

@@ -68,6 +68,7 @@ class Exchange {
   void match_route();
   Task<> forward();
   Task<Result<void>> attempt();
+  [[nodiscard]] bool take_kept();
   Task<Result<void>> find_connection();
   Task<Result<void>> await_opening();
   Task<> send_request();

@@ -154,12 +154,16 @@ Task<H1Server::Next> H1Server::read_head() {
   for (;;) {
     const bool http2 = requests_ == 0 && begins_http2(input_.view());
     if (http2 && input_.view().size() >= http::kH2Preface.size()) co_return Next::http2;
+    if (begins_tls(input_.view())) {  // which no line may ever end
+      co_await refuse(Cause::tls_to_plain_port);
+      co_return Next::end;
+    }
     const Result<std::size_t> size =
         http2 ? Result<std::size_t>(0)
               : http::parse_request_head(input_.view(), limits, scanned, request_->head);
     if (!size) {
       look_again(limits);
-      co_await refuse(begins_tls(input_.view()) ? Cause::tls_to_plain_port : size.error().cause);
+      co_await refuse(size.error().cause);
       co_return Next::end;
     }
     if (*size > 0) {

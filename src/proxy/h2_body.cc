@@ -38,6 +38,7 @@ const http::FieldList& H2BodyReader::trailers() const {
 
 // Small pieces share a chunk, so that what is held is little more than what the window allows.
 bool H2BodyReader::receive(Bytes bytes) {
+  came_ += bytes.size();
   if (activity_ != nullptr) activity_->moved = loop_.now();
   while (!bytes.empty()) {
     if (waiting_.empty() || waiting_.back().room().empty()) {
@@ -55,8 +56,9 @@ bool H2BodyReader::receive(Bytes bytes) {
   return true;
 }
 
+// What has come to its end is whole, whatever happens to the connection afterwards.
 void H2BodyReader::fail(Error why) {
-  if (failed_) return;
+  if (failed_ || ended_) return;
   failed_ = true;
   error_ = why;
   notice_.give();
@@ -88,17 +90,19 @@ Task<Result<Piece>> H2BodyReader::read() {
     if (other_moved_ != nullptr && *other_moved_ > since) continue;
     fail({Code::timed_out, Cause::none, 0, "body"});
   }
-  if (failed_) co_return std::unexpected(meaning(error_));
+  // What came before a failure is passed on, as far as it was not cut.
+  if (failed_ && waiting_.empty()) co_return std::unexpected(meaning(error_));
   if (!waiting_.empty()) {
     current_ = std::move(waiting_.front());
     waiting_.erase(waiting_.begin());
   }
   received_ += current_.size();
   if (limit_ != 0 && received_ > limit_) {
-    fail({Code::malformed, over_limit_, 0, "body"});
+    failed_ = true;
+    error_ = {Code::malformed, over_limit_, 0, "body"};
     co_return std::unexpected(error_);
   }
-  complete_ = ended_ && waiting_.empty();
+  complete_ = ended_ && !failed_ && waiting_.empty();
   co_return Piece{current_.bytes(), complete_};
 }
 

@@ -67,6 +67,8 @@ class H2BodyReader final : public BodyReader {
   [[nodiscard]] const http::FieldList& trailers() const override;
   [[nodiscard]] Millis stall() const override { return stall_; }
   [[nodiscard]] std::uint64_t received() const { return received_; }
+  /// How much of the body has come, read or not.
+  [[nodiscard]] std::uint64_t came() const { return came_; }
   /// The peer has ended the body, read or not.
   [[nodiscard]] bool ended() const { return ended_; }
 
@@ -87,6 +89,7 @@ class H2BodyReader final : public BodyReader {
   std::vector<io::Chunk> waiting_;
   io::Chunk current_;  // under the piece that was given last
   std::uint64_t received_ = 0;
+  std::uint64_t came_ = 0;  // read or not
   std::uint64_t limit_ = 0;
   Millis stall_{0};
   Activity* activity_ = nullptr;

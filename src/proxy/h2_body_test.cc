@@ -121,6 +121,27 @@ TEST_F(H2BodyTest, AStreamThatBreaksIsTruncated) {
   EXPECT_EQ(error.cause, Cause::upstream_truncated);
 }
 
+TEST_F(H2BodyTest, WhatCameBeforeABreakIsGivenAndIsNotTheWhole) {
+  begin();
+  ASSERT_TRUE(reader->receive("part"));
+  reader->fail({Code::reset, Cause::none, 0, "stream"});
+  reader->end();  // of a body that was spoiled
+  EXPECT_EQ(read(), "part");
+  EXPECT_FALSE(last);
+  EXPECT_FALSE(reader->complete());
+  read();
+  EXPECT_EQ(error.cause, Cause::upstream_truncated);
+}
+
+TEST_F(H2BodyTest, AWholeBodyStaysWhole) {
+  begin();
+  ASSERT_TRUE(reader->receive("all"));
+  reader->end();
+  reader->fail({Code::closed, Cause::none, 0, "connection"});
+  EXPECT_EQ(read(), "all");
+  EXPECT_TRUE(last);
+}
+
 TEST_F(H2BodyTest, ALimit) {
   begin();
   reader->limit(4, Cause::body_too_large);

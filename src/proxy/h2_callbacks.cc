@@ -272,6 +272,8 @@ int H2Callbacks::frame_received(nghttp2_session* codec, const nghttp2_frame* fra
   } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
     stream = stream_of(codec, frame->hd.stream_id);
     if (stream != nullptr) stream->reset_by_peer = true;
+  } else if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+    session_of(user).settings_came();
   } else if (frame->hd.type == NGHTTP2_GOAWAY) {
     session_of(user).going_away();
   }

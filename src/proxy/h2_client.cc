@@ -22,7 +22,8 @@ H2Client::H2Client(Upstream& upstream, std::shared_ptr<Endpoint> endpoint, io::S
       endpoint_(std::move(endpoint)),
       ends_(ends == nullptr ? nullptr : new const Ends(*ends)),
       created_(upstream.context().loop.now()),
-      over_(upstream.context().loop.queue) {
+      over_(upstream.context().loop.queue),
+      settling_(ends == nullptr) {
   endpoint_->shared.push_front(*this);
   upstream.context().scope.spawn(&H2Client::live, this);
 }
@@ -71,7 +72,7 @@ H2ClientRequest* H2Client::open() {
 
 bool H2Client::fit(Instant now) const {
   const config::Upstream& settings = upstream_.settings();
-  if (retired_ || !takes_streams() || endpoint_->retired) return false;
+  if (retired_ || settling_ || !takes_streams() || endpoint_->retired) return false;
   if ((ends_ != nullptr) != upstream_.tells_ends()) return false;
   if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
   if (settings.requests_max > 0 && count_ >= settings.requests_max) return false;
@@ -86,6 +87,11 @@ bool H2Client::retire_idle(Endpoint& endpoint) {
     done = true;
   });
   return done;
+}
+
+// Before it only the request that the connection was made for is on it: a server may allow one.
+void H2Client::settle() {
+  if (std::exchange(settling_, false)) upstream_.opened(*endpoint_, std::nullopt);
 }
 
 void H2Client::retire() {
@@ -113,7 +119,9 @@ void H2Client::remove(H2ClientRequest& request) {
 }
 
 void H2Client::connection_failed(Error why) {
+  settle();
   ListNode<H2Client>::unlink();
+  cut_ = !requests_.empty();
   requests_.for_each([&](H2Stream& stream) {
     auto& request = static_cast<H2ClientRequest&>(stream);
     if (request.released()) {
@@ -127,8 +135,9 @@ void H2Client::connection_failed(Error why) {
 void H2Client::peer_ended() { lose(kServerGone); }
 
 void H2Client::over() {
+  settle();
   ListNode<H2Client>::unlink();
-  stream().close(lost() ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  stream().close(cut_ ? io::Stream::Close::reset : io::Stream::Close::orderly);
   over_.set();
 }
 

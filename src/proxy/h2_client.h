@@ -76,7 +76,8 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
   bool unseen_ = false;
   bool released_ = false;
   bool closed_ = false;
-  bool reset_ = false;  // by us
+  bool reset_ = false;        // by us
+  std::uint64_t length_ = 0;  // of the response, if its head says it
 };
 
 class H2Client final : public H2Session, public ListNode<H2Client>, public Pooled {
@@ -103,6 +104,7 @@ class H2Client final : public H2Session, public ListNode<H2Client>, public Poole
 
   static Task<> live(H2Client* self);
   void end();
+  void settle();
   H2ClientRequest* open();
   [[nodiscard]] bool fit(Instant now) const;
   void remove(H2ClientRequest& request);
@@ -113,6 +115,7 @@ class H2Client final : public H2Session, public ListNode<H2Client>, public Poole
   void connection_failed(Error why) override;
   void peer_ended() override;
   void going_away() override { retire(); }
+  void settings_came() override { settle(); }
   void over() override;
   [[nodiscard]] Millis write_stall() const override;
   [[nodiscard]] Millis idle_stall() const override;
@@ -129,6 +132,8 @@ class H2Client final : public H2Session, public ListNode<H2Client>, public Poole
   Instant created_;
   Event over_;
   bool retired_ = false;
+  bool cut_ = false;  // lost with requests under way
+  bool settling_;     // its server has not said yet how much it takes: others wait
 };
 
 }  // namespace weir::proxy

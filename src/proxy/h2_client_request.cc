@@ -68,6 +68,7 @@ Result<void> H2ClientRequest::complete(ServerHead& head, http::Method method) {
   const auto length = http::field_length(head.fields, http::Version::http11);
   if (!length) return weir::fail(Cause::upstream_bad_response, "content-length");
   const bool known = length->kind == http::FieldLength::Kind::known;
+  if (known && head.status >= 200) length_ = length->bytes;
   if (bodiless(head.status, method)) {
     head.body = http::BodyLength::none();
   } else if (known) {
@@ -129,6 +130,8 @@ void H2ClientRequest::fields_complete(End end) {
   if (arriving_ == nullptr) return;
   // RFC 9110 section 15: a status below 100 is none.
   if (arriving_->status < 100) spoiled(Cause::upstream_bad_response);
+  // RFC 9113 section 8.1: nothing ends with an informational head.
+  if (arriving_->status < 200 && end == End::yes) spoiled(Cause::upstream_bad_response);
   final_head_ = arriving_->status >= 200 || arriving_->status < 100;
   keep_head();
   arrived_last_ = end == End::yes;
@@ -148,14 +151,13 @@ void H2ClientRequest::fail(Error why) {
     failed_ = true;
     error_ = why;
   }
-  if (!reader.ended()) reader.fail(why);  // what is complete can be read, whatever came later
+  reader.fail(why);
   writer.fail(why);
   notice_.give();
 }
 
 void H2ClientRequest::cancel(Error why) {
   fail(why);
-  reader.fail(why);
   reset();
 }
 
@@ -179,6 +181,9 @@ Error H2ClientRequest::error_of(std::uint32_t code) const {
 void H2ClientRequest::closed(std::uint32_t code) {
   closed_ = true;
   unseen_ = code == NGHTTP2_REFUSED_STREAM && !head_started_;
+  // Node's server may say that the stream ended well before it says that the body did: of a known
+  // length all is here then.
+  if (code == NGHTTP2_NO_ERROR && length_ > 0 && reader.came() == length_) reader.end();
   if (code != NGHTTP2_NO_ERROR || !reader.ended()) {
     fail(error_of(code));
   } else if (!writer.complete()) {

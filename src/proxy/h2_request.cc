@@ -34,10 +34,12 @@ H2Request::H2Request(H2Server& server, std::int32_t number)
   };
 }
 
+H2Request::~H2Request() { server_.head_bytes_ -= head_bytes_; }
+
 // Heads are not part of the budget for buffers: what a connection holds of them is bounded.
 void H2Request::field(Bytes name, Bytes value) {
   const std::size_t size = name.size() + value.size();
-  if (server_.head_bytes_ + size > kH2HeadsMax) return spoiled(Cause::overload_memory);
+  if (server_.head_bytes_ + size > kH2RequestHeadsMax) return spoiled(Cause::overload_memory);
   head_bytes_ += size;
   server_.head_bytes_ += size;
   const std::string_view kept_name = texts_.copy(name);

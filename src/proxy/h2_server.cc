@@ -71,7 +71,6 @@ void H2Server::request_ended(H2Request& request) {
 
 void H2Server::remove(H2Request& request) {
   WEIR_ASSERT(!request.running());
-  head_bytes_ -= request.head_bytes_;
   delete &request;
   if (requests_.empty()) update_deadline();
   check_end();
@@ -85,7 +84,6 @@ void H2Server::connection_failed(Error why) {
     if (request.running()) {
       request.cancel(why);
     } else {
-      head_bytes_ -= request.head_bytes_;
       delete &request;
     }
   });

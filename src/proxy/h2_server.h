@@ -23,6 +23,7 @@ class H2Server;
 class H2Request final : public Responder, public H2Stream, public Pooled {
  public:
   H2Request(H2Server& server, std::int32_t number);
+  ~H2Request() override;
 
   // H2Stream
   void field(Bytes name, Bytes value) override;
@@ -111,6 +112,7 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
   [[nodiscard]] bool busy() const override { return !requests_.empty(); }
   void connection_failed(Error why) override;
   void peer_ended() override;
+  void settings_came() override {}
   void going_away() override {}  // it begins no streams, and those that are open go on
   void over() override;
   [[nodiscard]] Millis write_stall() const override;

@@ -111,6 +111,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   [[nodiscard]] virtual bool busy() const = 0;    ///< streams are open, or not finished with
   virtual void connection_failed(Error why) = 0;  ///< every stream ends with it
   virtual void peer_ended() = 0;                  ///< it sends nothing more, and may still read
+  virtual void settings_came() = 0;               ///< the peer says what it takes
   virtual void going_away() = 0;                  ///< the peer takes no further streams
   /// Nothing is under way any more. Deletes this.
   virtual void over() = 0;

@@ -20,7 +20,8 @@ class PassthroughTest : public testing::Test {
   /// "" when nothing matches.
   std::string match(const std::vector<config::Passthrough>& entries, std::string name,
                     std::string protocols = {}) {
-    const auto& found = Passthrough(entries, upstreams_).match({std::move(name), protocols});
+    const Passthrough passthrough(entries, upstreams_);
+    const auto& found = passthrough.match({std::move(name), protocols});
     for (const auto& [key, upstream] : upstreams_) {
       if (found == upstream) return key;
     }

@@ -73,8 +73,9 @@ class PreambleTest : public testing::Test {
                              std::shared_ptr<Upstream> upstream) {
     std::string& out = static_cast<PreambleTest*>(self.worker)->handed;
     out = accepted.peer.text() + ' ';
-    out += (accepted.destination ? accepted.destination->text() : "-") + ' ';
-    out += accepted.name + ' ' + (upstream ? "a" : "-") + '|';
+    const io::Peer* told = told_of(accepted.arrival.get());
+    out += (told != nullptr ? told->text() : "-") + ' ';
+    out += accepted.say().name + ' ' + (upstream ? "a" : "-") + '|';
     out.append(accepted.unread.bytes.data(), accepted.unread.bytes.size());
     io::Loop& loop = static_cast<PreambleTest*>(self.worker)->world.loop;
     io::TcpStream(loop, accepted.socket).close(io::Stream::Close::orderly);

@@ -135,26 +135,32 @@ bool Upstream::shed_idle() {
   return false;
 }
 
+// Who makes a connection has a place on it as well.
+bool Upstream::place_to_come(const Endpoint& endpoint) const {
+  return endpoint.waiting_count < endpoint.opening * (settings_->streams_max - 1);
+}
+
 Task<Result<void>> Upstream::await_opening(Endpoint& endpoint, OpeningWaiter& waiter) {
-  // Who makes a connection has a place on it as well.
-  if (endpoint.waiting_count >= endpoint.opening * (settings_->streams_max - 1)) {
-    co_return Result<void>{};
-  }
   endpoint.waiting.push_back(waiter);
   ++endpoint.waiting_count;
   ignore(co_await waiter.wait(connect_timeout()), "what there is then is looked at");
-  --endpoint.waiting_count;
-  waiter.ListNode<io::Notice>::unlink();
+  if (waiter.ListNode<io::Notice>::linked()) {  // nobody has told it
+    waiter.ListNode<io::Notice>::unlink();
+    --endpoint.waiting_count;
+    co_return fail(Code::timed_out, "a place on a connection");
+  }
   if (waiter.outcome == OpeningWaiter::Outcome::failed) co_return std::unexpected(waiter.error);
   co_return Result<void>{};
 }
 
-void Upstream::tell_waiters(Endpoint& endpoint, const Result<io::Socket*>& socket) {
+void Upstream::opened(Endpoint& endpoint, std::optional<Error> failure) {
+  --endpoint.opening;
   for (std::size_t i = 1; i < settings_->streams_max && !endpoint.waiting.empty(); ++i) {
     auto& waiter = static_cast<OpeningWaiter&>(endpoint.waiting.pop_front());
+    --endpoint.waiting_count;
     using Outcome = OpeningWaiter::Outcome;
-    waiter.outcome = socket ? Outcome::made : Outcome::failed;
-    if (!socket) waiter.error = socket.error();
+    waiter.outcome = failure ? Outcome::failed : Outcome::made;
+    if (failure) waiter.error = *failure;
     waiter.give();
   }
 }
@@ -165,18 +171,24 @@ Task<Result<io::Socket*>> Upstream::connect(Endpoint& endpoint, io::ConnectHandl
     Result<io::Socket*> socket = co_await connect_for(endpoint, connecting, *ends);
     co_return socket;
   }
-  if (!shares_connections()) {
-    Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
-    co_return socket;
-  }
+  Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
+  co_return socket;
+}
+
+Task<Result<io::Socket*>> Upstream::connect_shared(Endpoint& endpoint,
+                                                   io::ConnectHandle& connecting) {
   ++endpoint.opening;
   Result<io::Socket*> socket = co_await connect_once(endpoint, connecting);
-  --endpoint.opening;
+  if (socket) co_return socket;
   // Who has left says nothing about the server: the next one tries.
-  if (connecting.cancelled() && !socket) {
-    if (!endpoint.waiting.empty()) endpoint.waiting.pop_front().give();
+  if (connecting.cancelled()) {
+    --endpoint.opening;
+    if (!endpoint.waiting.empty()) {
+      endpoint.waiting.pop_front().give();
+      --endpoint.waiting_count;
+    }
   } else {
-    tell_waiters(endpoint, socket);
+    opened(endpoint, socket.error());
   }
   co_return socket;
 }

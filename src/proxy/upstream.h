@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -61,7 +62,7 @@ class Endpoint {
 
   // Shared connections (HTTP/2), idle or not, most recently made first.
   List<H2Client> shared;
-  std::size_t opening = 0;   ///< those that are being made
+  std::size_t opening = 0;   ///< being made, until their servers say how much they take
   List<io::Notice> waiting;  ///< for one of them: OpeningWaiter
   std::size_t waiting_count = 0;
 };
@@ -103,13 +104,20 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   [[nodiscard]] bool shares_connections() const {
     return settings_->protocol == config::UpstreamProtocol::http2;
   }
-  /// While a shared connection is being made, those who will find a place on it wait for it, at
-  /// most the time that it may take; or until `waiter` is given notice. Its failure is theirs.
+  /// Whether a shared connection is being made on which there will be a place. Then one waits for
+  /// it in await_opening(), at most the time that it may take, or until `waiter` is given notice;
+  /// its failure is that of all who wait. Who comes first finds the place.
+  [[nodiscard]] bool place_to_come(const Endpoint& endpoint) const;
   Task<Result<void>> await_opening(Endpoint& endpoint, OpeningWaiter& waiter);
   /// Connects to one of its servers, and tells it of `ends` (nullptr: nothing). When descriptors
   /// run out what is idle makes room first. `connecting`: for whoever may have to end it.
   Task<Result<io::Socket*>> connect(Endpoint& endpoint, io::ConnectHandle& connecting,
                                     const Ends* ends);
+  /// Likewise, for a connection that is to be shared. It counts as one that is being made until
+  /// opened() is called of it, which whoever gets the socket sees to.
+  Task<Result<io::Socket*>> connect_shared(Endpoint& endpoint, io::ConnectHandle& connecting);
+  /// A shared connection has its place among the others, or there will be none.
+  void opened(Endpoint& endpoint, std::optional<Error> failure);
 
   [[nodiscard]] const config::Upstream& settings() const { return *settings_; }
   [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }
@@ -125,7 +133,6 @@ class Upstream : public std::enable_shared_from_this<Upstream> {
   UpstreamCounts& counts() { return counts_; }
 
  private:
-  void tell_waiters(Endpoint& endpoint, const Result<io::Socket*>& socket);
   Task<Result<io::Socket*>> connect_once(const Endpoint& endpoint, io::ConnectHandle& connecting);
   static void drop_kept(Endpoint& endpoint);
   Task<Result<io::Socket*>> connect_for(const Endpoint& endpoint, io::ConnectHandle& connecting,

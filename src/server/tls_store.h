@@ -26,8 +26,7 @@ class TlsStore {
 
   /// Reads all that the configuration names. `problems` says what is wrong, and what of before is
   /// used instead.
-  TlsContexts load(const config::Config& config, WallTime now,
-                   std::vector<tls::Problem>& problems);
+  TlsContexts load(const config::Config& config, WallTime now, std::vector<tls::Problem>& problems);
   /// Whether a file has changed since load(). Costs a system call for each.
   [[nodiscard]] bool changed() const;
   /// Those in use.

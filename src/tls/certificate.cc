@@ -300,7 +300,7 @@ void CertificateLoader::generate(const std::string& host) {
   X509_set_version(certificate, X509_VERSION_3);
   std::array<unsigned char, 16> serial{};
   WEIR_CHECK(RAND_bytes(serial.data(), serial.size()) == 1);
-  serial[0] &= 0x7f;
+  serial[0] = static_cast<unsigned char>((serial[0] & 0x3f) | 0x40);  // positive, no leading zero
   ASN1_STRING_set(X509_get_serialNumber(certificate), serial.data(), serial.size());
   ASN1_TIME_set(X509_getm_notBefore(certificate), now - 3600);
   ASN1_TIME_set(X509_getm_notAfter(certificate), now + kDays * 24 * 3600);

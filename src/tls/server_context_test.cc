@@ -95,6 +95,24 @@ TEST(ServerContext, ATicketIsOfItsKindOfListener) {
   }
 }
 
+TEST(ServerContext, AnotherKeyShareIsAskedFor) {
+  const auto context = test_context();
+  PeerContext peers;
+  SSL_CTX_set1_groups_list(peers.context.get(), "X448:P-384");
+  Shaken shaken(context, peers, "localhost");
+  ASSERT_TRUE(shaken.done) << shaken.error.where;
+  Records receiving;
+  Records sending;
+  shaken.handshake.begin_records(receiving, sending);
+  shaken.peer.write("after all");
+  std::string record = shaken.peer.output();
+  const std::size_t size = *record_size(record);
+  std::string content(size, '\0');
+  const auto opened = receiving.open({record.data(), size}, content.data());
+  ASSERT_TRUE(opened.has_value());
+  EXPECT_EQ(content.substr(0, opened->size), "after all");
+}
+
 TEST(TicketKeys, RotateAndAreAcceptedForAWhile) {
   const auto at = [](std::int64_t hours) { return WallTime{kTestTime.micros + hours * kHour}; };
   TicketKeys keys(at(0));

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "io/io_world_test.h"
 #include "tls/peer_for_test.h"
 
@@ -177,6 +179,29 @@ TEST_P(StreamTest, BulkPassesInBothDirectionsAtOnce) {
     ASSERT_TRUE(world.run([&] { return sent.done && received.done; }));
     EXPECT_TRUE(received.bytes == body) << window;
   }
+}
+
+TEST_P(StreamTest, RecordsAreAsSmallAsTheClientAskedFor) {
+  SSL_CTX_set_tlsext_max_fragment_length(peers.context.get(), TLSEXT_max_fragment_length_1024);
+  start();
+  const std::string body = pattern(200'000);
+  Outcome sent, received;
+  world.scope.spawn(server_write, server.get(), Bytes(body), io::SendOp::More::no, &sent);
+  world.scope.spawn(client_read, client.get(), body.size(), &received);
+  ASSERT_TRUE(world.run([&] { return sent.done && received.done; }));
+  EXPECT_TRUE(received.bytes == body) << client->peer.reason;
+}
+
+TEST_P(StreamTest, WhatWasReceivedBeforeIsTheBegin) {
+  connect(world.pair());
+  client->peer.shake();
+  const std::string hello = client->peer.output();
+  io::Chunk chunk;
+  ASSERT_TRUE(world.loop.chunks.allocate(4_KiB, chunk));
+  std::ranges::copy(hello, chunk.room().begin());
+  chunk.grow(hello.size());
+  server->give_first(std::move(chunk));
+  shake();
 }
 
 TEST_P(StreamTest, AStreamThatWaitsHoldsNoChunk) {

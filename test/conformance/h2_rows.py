@@ -7,22 +7,19 @@ Each row is played twice, its bytes sent whole and one by one. Whatever the row 
 writes is read by the letter (harness.h2_reader, harness.strict), a connection that Weir keeps must
 carry another request, and another client must be served."""
 
-import collections
-
 from harness import h2, strict
 from harness.case import Case
 from harness.h2_client import Client as H2Client
-from harness.message import Broken, Malformed
 from harness.raw import Client
 from harness.waiting import eventually
 from origins import scripts
+
+from .rows import play_rows
 
 PIECES_MAX = 1000  # what is longer is sent whole only
 PROBE = "/same-connection"
 OTHER = "/other-client"
 PROBE_STREAM = (1 << 31) - 1
-
-Row = collections.namedtuple("Row", "section requirement steps sees")
 
 
 class Option:
@@ -324,20 +321,12 @@ class H2Table(Case):
         return self.weir(server, workers=1, **self.settings)
 
     def play_all(self, table):
-        failures = []
-        for row in table:
-            row = Row(*row[:3], row[3:])
-            how = "whole"
-            try:
-                if self._play(row, pieces=False):
-                    how = "byte by byte"
-                    self._play(row, pieces=True)
-            except (AssertionError, strict.Fault, Broken, Malformed, OSError) as error:
-                failures.append(f"{row.section}: {row.requirement} ({how})\n"
-                                f"    {type(error).__name__}: {str(error)[:1500]}")
-        self.count_rows(len(table), len(failures))
-        if failures:
-            self.fail("\n" + "\n".join(failures))
+        def play(row):
+            yield "whole"
+            if self._play(row, pieces=False):
+                yield "byte by byte"
+                self._play(row, pieces=True)
+        play_rows(self, table, play)
 
     def _play(self, row, pieces):
         """Returns whether it should be played in pieces, too."""

@@ -76,8 +76,6 @@ LINE = [
      refused(505, "unsupported_version")),
     ("9110 15.6.6", "HTTP/3.0 is 505", get(version="HTTP/3.0"),
      refused(505, "unsupported_version")),
-    ("9113 3.4", "the preface of HTTP/2 is no request of HTTP/1",
-     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", refused(505, "unsupported_version")),
     ("9110 2.5", "a higher minor version is treated as 1.1, and 1.1 is sent on",
      get(version="HTTP/1.7"), forwarded(method="GET")),
 ]

@@ -5,6 +5,7 @@ HTTP/1 servers it is an Upgrade (RFC 6455)."""
 import base64
 import hashlib
 
+from harness.message import Broken
 from harness import h2
 from harness.h2 import CANCEL, CONNECT_ERROR, INTERNAL_ERROR, headers
 from harness.h2_client import Client
@@ -57,13 +58,18 @@ PLAIN = [
 ]
 
 
+def accept_of(x):
+    """The line that says that the server has understood the upgrade. RFC 6455 section 4.2.2."""
+    key = x.request.fields.get("sec-websocket-key") or ""
+    accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
+    return f"Sec-WebSocket-Accept: {accept}"
+
+
 def handshaken(*lines, key_of=None, status=101):
     """A server that accepts the upgrade by the letter, and then echoes."""
     def script(x):
-        key = x.request.fields.get("sec-websocket-key") or ""
-        accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
-        x.send(scripts.head(status, "Connection: Upgrade", "Upgrade: websocket",
-                            f"Sec-WebSocket-Accept: {accept}", *lines))
+        x.send(scripts.head(status, "Connection: Upgrade", "Upgrade: websocket", accept_of(x),
+                            *lines))
         stream = x.connection.stream
         while True:
             piece = stream.take(len(stream.buffer))
@@ -71,7 +77,10 @@ def handshaken(*lines, key_of=None, status=101):
                 x.send(piece)
             if piece.endswith(b"stop"):
                 break
-            if not stream.fill():
+            try:
+                if not stream.fill():
+                    break
+            except Broken:
                 break
         x.reached("tunnel closed")
         x.close()
@@ -149,7 +158,7 @@ class Tunnel(H2Table):
     def test_reset_by_the_server(self):
         """RFC 8441 section 5: RST is RST_STREAM with CANCEL."""
         def script(x):
-            x.send(scripts.head(101, "Connection: Upgrade", "Upgrade: websocket"))
+            x.send(scripts.head(101, "Connection: Upgrade", "Upgrade: websocket", accept_of(x)))
             x.connection.stream.exactly(3)
             x.reset()
         self.server.default = script
@@ -161,7 +170,7 @@ class Tunnel(H2Table):
             self.assertIn(stream.reset, (CANCEL, CONNECT_ERROR, INTERNAL_ERROR), stream)
 
     def test_cancelled_by_the_client(self):
-        self.server.default = scripts.upgrade("websocket")
+        self.server.default = handshaken()
         with Client(self.front.port) as client:
             stream = self.open(client)
             client.cancel(stream)

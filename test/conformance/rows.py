@@ -20,7 +20,7 @@ from origins import scripts
 # when the next request has been sent cannot be told from its answer.
 PIECES_MAX = 1000
 
-Row = collections.namedtuple("Row", "section requirement data sees")
+Row = collections.namedtuple("Row", "section requirement steps sees")
 
 
 class Seen:
@@ -230,6 +230,24 @@ def either(*checks):
 
 # --- playing -------------------------------------------------------------------------------------
 
+def play_rows(case, table, play):
+    """Each row counts as a test. `play(row)` yields how it is going to be played, and plays it."""
+    failures = []
+    for row in table:
+        row = Row(*row[:3], row[3:])
+        how = ""
+        try:
+            for how in play(row):
+                pass
+        except (AssertionError, strict.Fault, Broken, Malformed, OSError) as error:
+            failures.append(f"{row.section}: {row.requirement}\n"
+                            f"    in, {how}: {repr(row.steps)[:300]}\n"
+                            f"    {type(error).__name__}: {str(error)[:1500]}")
+    case.count_rows(len(table), len(failures))
+    if failures:
+        case.fail("\n" + "\n".join(failures))
+
+
 class Table(Case):
     """A class of tables: rows share one server and one Weir of one worker, so that a row would
     meet what the row before it left behind. `directions` of the rows: add_requests,
@@ -243,22 +261,13 @@ class Table(Case):
         self.expected = collections.Counter()
 
     def play_all(self, table, direction):
-        failures = []
-        for row in table:
-            row = Row(*row[:3], row[3:])
-            how = "whole"
-            try:
-                self._play(row, direction)
-                if len(row.data) <= PIECES_MAX and server_dropped not in row.sees:
-                    how = "byte by byte"
-                    self._play(row, direction, 1)
-            except (AssertionError, strict.Fault, Broken, Malformed, OSError) as error:
-                failures.append(f"{row.section}: {row.requirement}\n"
-                                f"    in, {how}: {row.data[:300]!r}\n"
-                                f"    {type(error).__name__}: {error}")
-        self.count_rows(len(table), len(failures))
-        if failures:
-            self.fail("\n" + "\n".join(failures))
+        def play(row):
+            yield "whole"
+            self._play(row, direction)
+            if len(row.steps) <= PIECES_MAX and server_dropped not in row.sees:
+                yield "byte by byte"
+                self._play(row, direction, 1)
+        play_rows(self, table, play)
 
     def _play(self, row, direction, piece=None):
         settings = {"script": None, "methods": None, "version": "1.1", "then": "keep"}
@@ -269,11 +278,11 @@ class Table(Case):
             else:
                 checks.append(one)
         if direction == "responses":
-            settings["script"] = scripts.raw(row.data, settings["then"], piece)
+            settings["script"] = scripts.raw(row.steps, settings["then"], piece)
             data = settings.get("request") or asked().settings["request"]
             piece = None
         else:
-            data = row.data
+            data = row.steps
         if settings["methods"] is None:
             settings["methods"] = [data.lstrip(b"\r\n").split(b" ")[0].decode("latin-1")]
         if b" HTTP/1.0\r\n" in data:

@@ -211,13 +211,6 @@ class CurlInOtherWays(Case):
         fields = origin.request("/x").fields
         self.assertEqual([fields.get(name) for name in ("upgrade", "http2-settings")], [None] * 2)
 
-    def test_http2_without_asking(self):
-        origin, weir = self.proxied()
-        code, _ = self.curl(weir, "--http2-prior-knowledge")
-        self.assertNotEqual(code, 0)
-        self.assertEqual(self.curl(weir), (0, b"hello from origin\n"))
-        self.assertEqual(len(origin.seen()), 1)
-
     def test_proxy_protocol_that_nobody_asked_for(self):
         origin, weir = self.proxied()
         code, shown = self.curl(weir, "--haproxy-protocol", "-w", "%{http_code}")

@@ -8,9 +8,9 @@ from harness.process import run, tool
 from origins import applications, scripts
 from origins.origin import digest
 
-PRELUDE = """
+# What each script begins with: its arguments, how it says what it saw, and bodies.
+COMMON = """
   import crypto from 'node:crypto';
-  import http from 'node:http';
   import {once} from 'node:events';
   const [url, ...args] = process.argv.slice(1);
   const say = (value) => console.log(JSON.stringify(value));
@@ -21,6 +21,10 @@ PRELUDE = """
     for await (const piece of stream) pieces.push(piece);
     return Buffer.concat(pieces);
   };
+"""
+
+PRELUDE = COMMON + """
+  import http from 'node:http';
 """
 
 

@@ -48,8 +48,8 @@ class Heads(Fault):
         crowd = self.crowd(100).send(HELLO).read_to_ends()
         for member in crowd.members:
             self.assertTrue(member.received.startswith(b"HTTP/1.1 400 "), member.received)
-            self.assertIn(b"weir-cause: bad_request_line\r\n", member.received)
-        self.claim_causes("bad_request_line", 100)
+            self.assertIn(b"weir-cause: tls_to_plain_port\r\n", member.received)
+        self.claim_causes("tls_to_plain_port", 100)
         self.claim_unharmed()
         self.claim_quiet()
 

@@ -6,21 +6,10 @@ from harness.case import bound
 from origins import applications, scripts
 from origins.origin import digest
 
-from .clients_node import NodeCase, block, piecewise
+from .clients_node import COMMON, NodeCase, block, piecewise
 
-PRELUDE = """
-  import crypto from 'node:crypto';
+PRELUDE = COMMON + """
   import http2 from 'node:http2';
-  import {once} from 'node:events';
-  const [url, ...args] = process.argv.slice(1);
-  const say = (value) => console.log(JSON.stringify(value));
-  const hash = (data) => crypto.createHash('sha256').update(data).digest('hex');
-  const block = (size) => Buffer.from(Array.from({length: size}, (_, n) => (n * n) >> 4));
-  const all = async (stream) => {
-    const pieces = [];
-    for await (const piece of stream) pieces.push(piece);
-    return Buffer.concat(pieces);
-  };
   const session = http2.connect(url);
   session.on('stream', () => say('pushed'));
   const ask = async (path, fields = {}, body = undefined) => {

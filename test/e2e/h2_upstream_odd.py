@@ -108,7 +108,7 @@ class Broken(Scripted):
         """What was complete when the connection ended is given to a client that reads slowly."""
         def script(x):
             x.text(b"x" * 60_000)
-            x.die()
+            x.leave()
         _, weir = self.scripted(script)
         for number in range(5):
             response = self.client(weir).get(f"/{number}")
@@ -120,7 +120,7 @@ class Silent(Scripted):
         _, weir = self.scripted(lambda x: x.await_reset(), timeouts={"upstream_head": "200ms"})
         self.claim_refused(self.client(weir).get("/x"), 504, "upstream_head_timeout")
         self.claim_others_live(weir)
-        self.assertEqual(self.origins[0].one("/x").code, CODES.CANCEL)
+        self.assertEqual(self.origins[0].request("/x").code, CODES.CANCEL)
 
     def test_not_even_settings(self):
         origin = self.h2_origin(lambda x: x.await_reset(), greet=False)
@@ -136,7 +136,9 @@ class Silent(Scripted):
 
     def test_window_of_nothing(self):
         origin = self.h2_origin(lambda x: x.await_reset(), settings={"INITIAL_WINDOW_SIZE": 0})
+        origin.on("/first", lambda x: x.head(204, end=True))
         weir = self.before(origin, timeouts={"upstream_write": "200ms"})
+        self.client(weir).get("/first")  # the window is known from now on
         client = self.client(weir).send(request("/x", method="POST", body=b"x"))
         self.claim_refused(client.response("POST"), 504, "upstream_write_timeout")
 
@@ -180,7 +182,15 @@ class Malformed(Scripted):
         self.claim_malformed(("content-length", "0"), ("content-length", "5"))
 
     def test_interim_that_ends(self):
-        self.claim_malformed(status=103, end=True)
+        def script(x):
+            frame = hyperframe.frame.HeadersFrame(x.request.stream,
+                                                  data=x.fields((":status", "103")))
+            frame.flags.add("END_HEADERS")
+            frame.flags.add("END_STREAM")
+            x.frame(frame)
+        _, weir = self.scripted(script)
+        self.claim_refused(self.client(weir).get("/x"), 502, "upstream_bad_response")
+        self.claim_others_live(weir)
 
     def test_too_many_fields(self):
         _, weir = self.scripted(lambda x: x.head(200, *[("x-a", "b")] * 300, end=True))
@@ -254,8 +264,10 @@ class Early(Scripted):
             x.text("enough")
             x.reset(CODES.NO_ERROR)
         _, weir = self.scripted(script)
-        response = self.upload(weir).response("POST")
+        client = self.upload(weir)
+        response = client.response("POST")
         self.assertEqual((response.status, response.body), (200, b"enough"))
+        client.try_send(b"x" * 999_000)
         self.assertEqual(weir.logged_one("/up")["cause"], "")
         self.claim_others_live(weir)
 
@@ -270,7 +282,7 @@ class Early(Scripted):
         self.assertEqual(client.response("POST").body, b"first")
         client.send(b"x" * 400_000)
         origin.await_gate("all")
-        self.assertEqual(len(origin.one("/up").body), 400_000)
+        self.assertEqual(len(origin.request("/up").body), 400_000)
         self.assertEqual(weir.logged_one("/up")["cause"], "")
 
 
@@ -326,7 +338,7 @@ class Floods(Scripted):
         origin, weir = self.scripted(lambda x: x.await_reset())
         origin.on("/held", lambda x: (x.wait("go"), x.text("held")))
         held = self.client(weir).send(request("/held"))
-        origin.one("/held")
+        origin.request("/held")
         for number in range(1200):
             client = self.client(weir).send(request(f"/{number}"))
             client.stream.sock.shutdown(1)

@@ -44,17 +44,6 @@ class Shared(Scripted):
         for client in clients:
             self.assertEqual(client.response().body, b"held")
 
-    def test_server_allows_one(self):
-        origin = self.h2_origin(held, settings={"MAX_CONCURRENT_STREAMS": 1})
-        weir = self.before(origin)
-        self.at_once(weir, origin, 1)
-        clients = [self.client(weir).send(request(f"/more{n}")) for n in range(3)]
-        eventually(lambda: len(origin.seen()) == 4, "each has a connection")
-        origin.open("go")
-        for client in clients:
-            self.assertEqual(client.response().body, b"held")
-        self.assertEqual(len(origin.connections), 4)
-
     def test_server_lowers_it(self):
         origin, weir = self.scripted(held)
         clients = self.at_once(weir, origin, 3)
@@ -63,7 +52,7 @@ class Shared(Scripted):
         # The acknowledgement shows that it is known.
         eventually(lambda: x.connection.h2.local_settings.max_concurrent_streams == 2, "known")
         clients += [self.client(weir).send(request("/more"))]
-        origin.one("/more")
+        origin.request("/more")
         self.assertEqual(len(origin.connections), 2)
         origin.open("go")
         self.assertEqual([c.response().body for c in clients], [b"held"] * 4)
@@ -213,7 +202,7 @@ class Ends(Scripted):
         """What is under way finishes; then its connection ends, as an idle one does at once."""
         origin, weir = self.scripted(held)
         client = self.client(weir).send(request("/under/way"))
-        origin.one("/under/way")
+        origin.request("/under/way")
         other = self.origin()
         weir.reload(self.config(servers=[other], upstream={"app": {}}, workers=1))
         config = self.config(servers=[other], workers=1)
@@ -238,7 +227,7 @@ class Ends(Scripted):
     def test_reload_changes_the_protocol(self):
         origin, weir = self.scripted(held)
         client = self.client(weir).send(request("/under/way"))
-        origin.one("/under/way")
+        origin.request("/under/way")
         origin.open("go")
         origin.stop()
         self.assertEqual(client.response().body, b"held")
@@ -272,7 +261,7 @@ class Ends(Scripted):
     def test_client_leaves(self):
         origin, weir = self.scripted(lambda x: x.await_reset())
         client = self.client(weir).send(request("/x"))
-        seen = origin.one("/x")
+        seen = origin.request("/x")
         client.reset()
         eventually(lambda: seen.code == CODES.CANCEL, "the server is told")
         self.assertEqual(weir.logged_one("/x")["cause"], "client_closed")
@@ -287,4 +276,4 @@ class Upgrade(Scripted):
                                          "Sec-WebSocket-Version: 13",
                                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
         self.assertEqual((response.status, response.body), (426, b"no"))
-        self.assertNotIn("upgrade", origin.one("/ws").fields)
+        self.assertNotIn("upgrade", origin.request("/ws").fields)

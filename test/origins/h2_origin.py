@@ -14,8 +14,8 @@ import h2.exceptions
 import h2.settings
 import hyperframe.frame
 
-from harness.message import Fields, reset
-from harness.waiting import eventually
+from harness.message import Fields
+from .stage import Stage
 
 CODES = h2.errors.ErrorCodes
 SETTINGS = h2.settings.SettingCodes
@@ -178,8 +178,13 @@ class Exchange:
         """The connection ends with RST."""
         self.connection.end = "origin"
         sock = self.connection.sock
-        sock.shutdown(socket.SHUT_RD)
-        reset(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sock.shutdown(socket.SHUT_RD)  # its reader wakes and closes it
+
+    def leave(self):
+        """The connection ends in order, behind what was sent."""
+        self.connection.end = "origin"
+        self.connection.sock.shutdown(socket.SHUT_WR)
 
 
 def hello(x):
@@ -187,51 +192,18 @@ def hello(x):
     x.text("hello\n")
 
 
-class H2Origin:
+class H2Origin(Stage):
     """Listens on 127.0.0.1. `settings` are sent first; `credit` False gives no windows back."""
 
     def __init__(self, script=hello, name="origin", settings=None, credit=True, greet=True):
-        self.name = name
-        self.default = script
-        self.scripts = {}
-        self.requests = []
-        self.connections = []
-        self.faults = []
+        super().__init__(name, script)
         self.settings = settings or {}
         self.credit = credit
         self.greet = greet  # with SETTINGS, at once
-        self._gates = {}
-        self._lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port = self.listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
-
-    def on(self, path, script):
-        self.scripts[path] = script
-        return self
-
-    def gate(self, name):
-        with self._lock:
-            return self._gates.setdefault(name, threading.Event())
-
-    def open(self, name):
-        self.gate(name).set()
-
-    def await_gate(self, name, within=15.0):
-        assert self.gate(name).wait(within), f"the origin never came to {name!r}"
-
-    def seen(self, path=None):
-        with self._lock:
-            return [r for r in self.requests if path in (None, r.path)]
-
-    def one(self, path, within=10.0):
-        found = eventually(lambda: self.seen(path), f"the origin gets {path}", within)
-        assert len(found) == 1, f"{len(found)} requests to {path}: {found}"
-        return found[0]
-
-    def ended(self, connection, within=10.0):
-        return eventually(lambda: connection.end, f"connection {connection.number} ends", within)
 
     def stop(self):
         try:
@@ -269,8 +241,9 @@ class H2Origin:
         end = "eof"
         try:
             with connection.news:
-                codec.local_settings.update(
-                    {SETTINGS[name]: value for name, value in self.settings.items()})
+                values = {SETTINGS[name]: value for name, value in self.settings.items()}
+                codec.local_settings = h2.settings.Settings(client=False, initial_values={
+                    SETTINGS.MAX_CONCURRENT_STREAMS: 1000, **values})
                 codec.initiate_connection()
                 if self.greet:
                     connection.flush()

@@ -8,8 +8,8 @@ import socket
 import threading
 
 from harness.message import Broken, Fields, Malformed, Stream, parse_head, read_chunked, reset
-from harness.waiting import eventually
 from . import scripts
+from .stage import Stage
 
 
 class Request:
@@ -111,19 +111,12 @@ class Exchange:
         reset(self.connection.sock)
 
 
-class Origin:
+class Origin(Stage):
     """Listens on `address`: "127.0.0.1", "::1" or a unix socket's path. Paths without a script are
     answered 200 with a short text."""
 
     def __init__(self, address="127.0.0.1", script=None, name="origin", port=0):
-        self.name = name
-        self.default = script or scripts.text(f"hello from {name}\n")
-        self.scripts = {}
-        self.requests = []
-        self.connections = []
-        self.faults = []
-        self._gates = {}
-        self._lock = threading.Lock()
+        super().__init__(name, script or scripts.text(f"hello from {name}\n"))
         self._listen(address, port)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -141,37 +134,6 @@ class Origin:
             host = f"[{address}]" if ":" in address else address
             self.address = f"{host}:{self.port}"
         self.listener.listen(4096)
-
-    def on(self, path, script):
-        self.scripts[path] = script
-        return self
-
-    def gate(self, name):
-        with self._lock:
-            return self._gates.setdefault(name, threading.Event())
-
-    def open(self, name):
-        self.gate(name).set()
-
-    def await_gate(self, name, within=15.0):
-        assert self.gate(name).wait(within), f"the origin never came to {name!r}"
-
-    # --- what happened ---------------------------------------------------------------------------
-
-    def seen(self, path=None):
-        """Requests so far, only those to `path` if given."""
-        with self._lock:
-            return [r for r in self.requests if path is None or r.path == path]
-
-    def request(self, path, within=10.0):
-        """Waits for the one request to `path`; fails when there are several."""
-        found = eventually(lambda: self.seen(path), f"the origin gets {path}", within)
-        assert len(found) == 1, f"{len(found)} requests to {path}: {found}"
-        return found[0]
-
-    def ended(self, connection, within=10.0):
-        """Waits for the end of a connection; returns how."""
-        return eventually(lambda: connection.end, f"connection {connection.number} ends", within)
 
     def bytes(self):
         """Everything received on all connections."""
