@@ -108,6 +108,7 @@ nghttp2_session* H2Callbacks::make(H2Session& session, H2Session::Side side) {
   nghttp2_session_callbacks_set_on_header_callback(raw, header);
   nghttp2_session_callbacks_set_on_invalid_header_callback(raw, invalid_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(raw, frame_received);
+  nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(raw, frame_invalid);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(raw, data_received);
   nghttp2_session_callbacks_set_on_stream_close_callback(raw, stream_closed);
   nghttp2_session_callbacks_set_on_frame_send_callback(raw, frame_sent);
@@ -280,6 +281,16 @@ int H2Callbacks::frame_received(nghttp2_session* codec, const nghttp2_frame* fra
   return 0;
 }
 
+// The codec ends its stream. Nobody waits for the rest of such a head.
+int H2Callbacks::frame_invalid(nghttp2_session* codec, const nghttp2_frame* frame, int,
+                               void* user) {
+  if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+  session_of(user).head_due_ = kNever;
+  H2Stream* stream = stream_of(codec, frame->hd.stream_id);
+  if (stream != nullptr) stream->spoiled(Cause::bad_header);
+  return 0;
+}
+
 int H2Callbacks::data_received(nghttp2_session* codec, std::uint8_t, std::int32_t id,
                                const std::uint8_t* data, std::size_t length, void* user) {
   H2Stream* stream = stream_of(codec, id);
@@ -287,7 +298,6 @@ int H2Callbacks::data_received(nghttp2_session* codec, std::uint8_t, std::int32_
     session_of(user).consumed(id, length);  // nobody reads it
   } else if (!stream->reader.receive(bytes_of(data, length))) {
     stream->reader.fail({Code::no_memory, Cause::overload_memory, 0, "body"});
-    session_of(user).consumed(id, length);
   }
   return 0;
 }

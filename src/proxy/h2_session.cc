@@ -52,7 +52,11 @@ H2Session::H2Session(Context& context, Accepted&& accepted, Side side, const H2C
   input_.put_unread(std::move(accepted.unread));
   output_turn_.self = end_turn_.self = send_.self = this;
   output_turn_.run = [](Runnable& turn) { static_cast<Turn&>(turn).self->output(); };
-  end_turn_.run = [](Runnable& turn) { static_cast<Turn&>(turn).self->over(); };
+  end_turn_.run = [](Runnable& turn) {
+    H2Session& self = *static_cast<Turn&>(turn).self;
+    self.input_.watch(nullptr);  // what has arrived may be told in this turn still
+    self.over();
+  };
   send_.callback = [](io::Op& op) { static_cast<Send&>(op).self->sent(); };
   retry = [](io::ChunkWaiter& waiter) { static_cast<H2Session&>(waiter).schedule_output(); };
 }

@@ -84,6 +84,8 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   /// No frame is sent or received any more: streams are as good as closed.
   [[nodiscard]] bool ended() const { return lost_ || frames_end_; }
   [[nodiscard]] bool lost() const { return lost_; }
+  /// Something was gathered that the stream has not taken yet.
+  [[nodiscard]] bool sending() const { return sending_; }
   /// A stream that is begun here now may be answered.
   [[nodiscard]] bool takes_streams() const;
   /// So much waits to be sent that what can be left out should be.

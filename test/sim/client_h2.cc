@@ -220,6 +220,7 @@ Task<> converse_http2(World& world, Wire& wire, Script& script, std::size_t& nex
   // Properly, or as somebody who is in a hurry.
   const bool proper = !talk.broken && script.exchanges.front()->id % 2 == 0;
   if (proper) talk.peer.leave();
+  if (!talk.broken && !proper) co_await talk.peer.sent();
   if (!proper) wire.stream.cancel(kOver);
   co_await talk.peer.over();
   wire.stream.close(talk.broken ? io::Stream::Close::reset : io::Stream::Close::orderly);

@@ -53,7 +53,11 @@ struct H2PeerCallbacks {
 
   static int frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Peer& peer = peer_of(user);
-    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+    // Of a head that took too long; and the clock jumps.
+    const bool late = frame->hd.type == NGHTTP2_GOAWAY &&
+                      frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM &&
+                      peer.world_.swarm.faults.clock_jump > 0;
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR && !late) {
       peer.world_.violate("the proxy ends a connection: {}",
                           nghttp2_http2_strerror(frame->goaway.error_code));
     }
@@ -103,9 +107,7 @@ struct H2PeerCallbacks {
     if (peer.role_ != H2Peer::Role::server || frame->hd.type != NGHTTP2_HEADERS) return 0;
     const H2Line* line = line_of(session, frame->hd.stream_id);
     Exchange* x = line == nullptr ? nullptr : line->exchange;
-    if (x != nullptr && x->server_wire == peer.wire_.connection()) {
-      x->answered_from = std::min(x->answered_from, peer.gathered_ - 1);
-    }
+    if (x != nullptr && x->server_wire == peer.wire_.connection()) peer.answered_.push_back(x);
     return 0;
   }
 
@@ -156,12 +158,12 @@ void H2Line::close(std::uint32_t why) {
 void H2Line::take_fields() {
   std::string text;
   for (const auto& [name, value] : fields_) text += name + ": " + value + "\r\n";
-  bodiless = ended;
   if (final_head_) {
     trailers_ += text;
     fields_.clear();
     return;
   }
+  bodiless = ended;
   Head head;
   head.fields = std::move(fields_);
   fields_.clear();
@@ -269,7 +271,8 @@ H2Peer::H2Peer(World& world, Wire& wire, Role role, const H2Knobs& knobs, Servic
       role_(role),
       knobs_(knobs),
       service_(service),
-      scope_(wire.stream.loop().queue) {
+      scope_(wire.stream.loop().queue),
+      rest_(wire.stream.loop()) {
   using Calls = H2PeerCallbacks;
   nghttp2_session_callbacks* calls = nullptr;
   WEIR_CHECK(nghttp2_session_callbacks_new(&calls) == 0);
@@ -341,6 +344,7 @@ void H2Peer::go_away(Goaway which) {
 
 void H2Peer::leave() {
   if (end_ != Got::bytes) return;
+  leaving_ = true;
   nghttp2_session_terminate_session(session_.get(), NGHTTP2_NO_ERROR);
   flush();
 }
@@ -364,17 +368,23 @@ bool H2Peer::done() const {
 std::string H2Peer::gather() {
   std::string batch;
   while (batch.size() < kBatch) {
-    gathered_ = wire_.handed + batch.size();
     const std::uint8_t* data = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_.get(), &data);
     if (size <= 0) break;
     batch.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
+    for (Exchange* x : std::exchange(answered_, {})) {
+      x->answered_from = std::min(x->answered_from, wire_.handed + batch.size() - 1);
+    }
   }
   return batch;
 }
 
 void H2Peer::flush() {
   if (!sending_ && !shut_ && end_ == Got::bytes) scope_.spawn(&H2Peer::send_all, this);
+}
+
+Task<> H2Peer::sent() {
+  while (sending_ && end_ == Got::bytes) ignore(co_await rest_.wait(Millis(0)), "looked at");
 }
 
 Task<> H2Peer::send_all(H2Peer* self) {
@@ -385,6 +395,7 @@ Task<> H2Peer::send_all(H2Peer* self) {
     sent = co_await self->wire_.send(std::move(batch));
   }
   self->sending_ = false;
+  self->rest_.give();
   if (!self->done() || self->shut_ || self->end_ != Got::bytes) co_return;
   self->shut_ = true;
   self->wire_.stream.shutdown_write();
@@ -392,17 +403,23 @@ Task<> H2Peer::send_all(H2Peer* self) {
 
 void H2Peer::lose(Got how) {
   end_ = how;
+  rest_.give();
   if (how != Got::end) wire_.stream.cancel(kOver);
   for (const auto& line : lines_) line->close(NGHTTP2_INTERNAL_ERROR);
 }
 
 // What is idle may be ended.
 Task<Got> H2Peer::more() {
-  const bool idle = idle_patience.count() > 0 && open() == 0 && !shut_;
+  const bool idle = idle_patience.count() > 0 && open() == 0 && !leaving_;
   const Millis patience = wire_.patience;
   if (idle) wire_.patience = idle_patience;
-  const Got got = co_await wire_.more();
+  Got got = co_await wire_.more();
   wire_.patience = patience;
+  if (got == Got::stuck && idle) {
+    service_->idle();
+    got = co_await wire_.more();
+  }
+  if (got == Got::stuck) world_.violate("a connection of HTTP/2 stays for ever");
   co_return got;
 }
 
@@ -423,11 +440,6 @@ bool H2Peer::take_apart() {
 Task<> H2Peer::receive(H2Peer* self) {
   for (;;) {
     const Got got = co_await self->more();
-    if (got == Got::stuck && self->open() == 0 && self->idle_patience.count() > 0 && !self->shut_) {
-      self->service_->idle();
-      continue;
-    }
-    if (got == Got::stuck) self->world_.violate("a connection of HTTP/2 stays for ever");
     if (got != Got::bytes) {
       self->lose(got);
       break;

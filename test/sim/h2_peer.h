@@ -111,6 +111,8 @@ class H2Peer {
 
   /// Begins to read and to send.
   void start();
+  /// Waits until what was to be sent is, as far as the other end allows it.
+  Task<> sent();
   /// Waits until nothing is read or sent any more.
   Task<> over() { return scope_.join(); }
   /// How it ended; Got::bytes: it has not.
@@ -156,10 +158,12 @@ class H2Peer {
   std::unique_ptr<nghttp2_session, Deleter> session_;
   Scope scope_;
   std::vector<std::unique_ptr<H2Line>> lines_;
-  std::vector<H2Line*> begun_;  // and not told yet
-  std::uint64_t gathered_ = 0;  // bytes up to here were handed, or are about to be
+  std::vector<H2Line*> begun_;       // and not told yet
+  std::vector<Exchange*> answered_;  // by what is being gathered
   Got end_ = Got::bytes;
+  io::Notice rest_;
   bool sending_ = false;
+  bool leaving_ = false;
   bool shut_ = false;
 };
 

@@ -351,7 +351,7 @@ void check_silence(World& world, const Exchange& x, Instant arrived) {
     world.violate("exchange {}: its answer was waited for {} us", x.id, waited.count());
   }
   if (x.left_at == Instant{}) return;
-  const bool at_once = x.ask == Ask::reset_unanswered && !x.half_close;
+  const bool at_once = x.http2 || (x.ask == Ask::reset_unanswered && !x.half_close);
   const Micros grace = at_once ? Millis(0) : world.timeouts().client_half_close;
   const Micros held = world.network.lived() - std::max(x.left_at, arrived);
   if (held > grace + told_within(world)) {

@@ -11,6 +11,7 @@ constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
 constexpr std::uint64_t kBreaksOneIn = 3;
 constexpr Millis kWarned{200};  // between the two GOAWAYs of a polite end
 constexpr std::size_t kRoomy = 65'536;
+constexpr std::int32_t kFirst = 1;  // stream of a connection
 
 class Http2Service;
 
@@ -43,7 +44,6 @@ class Http2Service final : public H2Peer::Service {
   Wire& wire;
   H2Peer peer;
   Scope streams;
-  std::size_t begun = 0;
 
  private:
   io::Stream::Close how_ = io::Stream::Close::orderly;
@@ -62,7 +62,7 @@ H2FieldList response_fields(const Exchange& x) {
   H2FieldList fields = {{":status", std::to_string(x.status)}, {"x-id", std::to_string(x.id)}};
   if (x.response_framing == Framing::known) {
     fields.emplace_back("content-length", std::to_string(x.response_size));
-  } else if (x.method == "HEAD") {
+  } else if (x.method == "HEAD" && x.status != 204) {
     fields.emplace_back("content-length", std::to_string(100 + x.id));
   }
   if (x.response_pad > 0) fields.emplace_back("x-pad", pad(x.id, Side::response, x.response_pad));
@@ -131,8 +131,9 @@ Task<bool> send_response(Serving& serving, Exchange& x) {
       (x.serve == Serve::close_in_body || x.serve == Serve::reset_in_body) && !x.bodiless();
   x.response_total = x.response_size;
   line.trailers = x.trailers;
+  const bool known = x.response_framing == Framing::known;
+  if (empty) x.response_finished = true;
   if (empty && !cuts) {
-    x.response_finished = true;
     line.send_head(response_fields(x), Sink::Last::yes);
     co_return true;
   }
@@ -141,7 +142,7 @@ Task<bool> send_response(Serving& serving, Exchange& x) {
     x.response_finished = true;
     co_return co_await line.put("", Sink::Last::yes);
   }
-  bool finished = false;  // of what is cut nothing is
+  bool finished = false;  // without a length nothing of what is cut is
   const Sent sent =
       co_await send_body(world, line,
                          {x.id,
@@ -151,7 +152,7 @@ Task<bool> send_response(Serving& serving, Exchange& x) {
                           cuts ? x.cut_at : SIZE_MAX,
                           x.dawdles,
                           false,
-                          cuts ? &finished : &x.response_finished,
+                          cuts && !known ? &finished : &x.response_finished,
                           {}});
   if (sent == Sent::stopped) fail(serving, x, x.serve == Serve::reset_in_body);
   co_return sent == Sent::whole;
@@ -201,7 +202,6 @@ void check_goaway(Http2Service& service, const Exchange& x) {
 
 Task<> serve_stream(Http2Service* service, H2Line* line) {
   World& world = service->world;
-  const bool first = ++service->begun == 1;
   Head head;
   if (co_await line->read_head(head) != Got::bytes) co_return;
   service->wire.head_text = line->head_text;
@@ -217,7 +217,7 @@ Task<> serve_stream(Http2Service* service, H2Line* line) {
     line->reset(NGHTTP2_REFUSED_STREAM);
     co_return;
   }
-  take_arrival(world, service->wire, x, !first, UINT64_MAX);
+  take_arrival(world, service->wire, x, line->id > kFirst, UINT64_MAX);
   line->exchange = &x;
   Serving serving{*service, *line};
   const bool has_body = !line->bodiless;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/h2_session.h"
+
+#include <utility>
+
+#include "proxy/world_for_test.h"
+
+namespace weir::proxy {
+namespace {
+
+constexpr H2Causes kCauses{Cause::upstream_head_timeout, Cause::upstream_bad_response,
+                           Cause::upstream_bad_response};
+
+class Stream final : public H2Stream {
+ public:
+  Stream(io::Loop& loop, H2Flow& flow) : H2Stream(loop, flow, 0, kUpstreamBody) {}
+  void field(Bytes, Bytes) override {}
+  void spoiled(Cause) override {}
+  void fields_complete(End) override {}
+  void closed(std::uint32_t) override { open = false; }
+  bool open = true;
+};
+
+// Of the side that begins streams; it closes its connection some time before it dies.
+class Session final : public H2Session {
+ public:
+  Session(Context& context, io::Socket* socket)
+      : H2Session(context, Accepted{socket, {}}, Side::client, kCauses),
+        first(context.loop, *this) {
+    begin({}, 65'535);
+  }
+  using H2Session::go_away;
+  using H2Session::Goaway;
+  using H2Session::lose;
+  using H2Session::takes_streams;
+  void ask() {
+    http::RequestHead head;
+    head.method_name = "GET";
+    http::H2Fields fields;
+    fields.request(head, "http", "/", {}, {});
+    submit_request(first, fields, Body::none);
+  }
+
+  Stream first;
+  bool closed = false;
+  bool failed = false;
+
+ private:
+  H2Stream* begin_stream(std::int32_t) override { return nullptr; }
+  [[nodiscard]] bool busy() const override { return first.id > 0 && first.open; }
+  void connection_failed(Error) override { failed = true; }
+  void peer_ended() override {}
+  void settings_came() override {}
+  void going_away() override {}
+  void over() override {
+    stream().close(io::Stream::Close::orderly);
+    closed = true;
+  }
+  [[nodiscard]] Millis write_stall() const override { return kPatience; }
+  [[nodiscard]] Millis idle_stall() const override { return Millis(0); }
+  [[nodiscard]] std::size_t head_size_max() const override { return 4_KiB; }
+  [[nodiscard]] Millis head_timeout() const override { return Millis(1'000); }
+};
+
+std::string frame(char type, char flags, char stream, std::string_view payload) {
+  std::string bytes = {0, 0, static_cast<char>(payload.size()), type, flags, 0, 0, 0, stream};
+  return bytes += payload;
+}
+
+class H2SessionTest : public ::testing::Test {
+ protected:
+  void begin() {
+    pair = world.pair();
+    session.emplace(world.context, pair.near->release());
+    world.scope.spawn(hear, pair.far.get(), SIZE_MAX, &heard);
+  }
+  void peer_says(std::string text) {
+    world.scope.spawn(say, pair.far.get(), std::move(text), Then::keep);
+  }
+
+  TestWorld world{Net::sim};
+  TestWorld::Pair pair;
+  std::optional<Session> session;
+  Heard heard;
+};
+
+// The deadline of a head ends with it, also when the codec does not take it.
+TEST_F(H2SessionTest, AMalformedHeadEndsNothingButItsStream) {
+  begin();
+  session->ask();
+  constexpr char kHeaders = 1;
+  constexpr char kEnds = 5;  // the stream and the head
+  constexpr std::string_view kNoStatus = "\x08\x03\x32x0";
+  peer_says(frame(4, 0, 0, "") + frame(kHeaders, kEnds, 1, kNoStatus));
+  EXPECT_TRUE(world.run([&] { return !session->first.open; }));
+  world.pass(Millis(1'100));
+  EXPECT_TRUE(session->takes_streams());
+  session->lose({Code::cancelled, Cause::none, 0, "test"});
+  EXPECT_TRUE(world.run([&] { return session->closed && heard.done; }));
+}
+
+// Pieces that have arrived are told turn by turn, and the end comes between them.
+TEST_F(H2SessionTest, WhatArrivesBehindTheEndIsNotLookedAt) {
+  world.network->faults.short_read = 1;
+  world.network->faults.short_bytes_max = 1;
+  begin();
+  peer_says(frame(4, 0, 0, "") + frame(6, 0, 0, "12345678") + frame(6, 0, 0, "12345678"));
+  world.turns(20);
+  session->go_away(Session::Goaway::last, NGHTTP2_NO_ERROR);
+  EXPECT_TRUE(world.run([&] { return session->closed && heard.done; }));
+  EXPECT_FALSE(session->failed);
+}
+
+}  // namespace
+}  // namespace weir::proxy
