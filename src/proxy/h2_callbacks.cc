@@ -186,8 +186,16 @@ int H2Callbacks::send_data(nghttp2_session*, nghttp2_frame* frame, const std::ui
   return 0;
 }
 
-int H2Callbacks::frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+int H2Callbacks::frame_sent(nghttp2_session* codec, const nghttp2_frame* frame, void* user) {
   H2Session& session = session_of(user);
+  const bool message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+  if (message && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+    H2Stream* stream = stream_of(codec, frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    stream->end_sent = true;
+    if (stream->unwanted) session.reset(stream->id, NGHTTP2_NO_ERROR);
+    return 0;
+  }
   if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
     session.terminate(frame->goaway.error_code, session.causes_.protocol);
   }

@@ -63,7 +63,7 @@ void H2Server::request_ended(H2Request& request) {
     if (!whole) {
       reset(request.id, request.malformed_ ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_INTERNAL_ERROR);
     } else if (!request.reader.ended()) {
-      reset(request.id, NGHTTP2_NO_ERROR);
+      refuse_rest(request);
     }
   }
   if (request.closed_ || ended()) remove(request);

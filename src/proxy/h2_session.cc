@@ -247,6 +247,12 @@ void H2Session::reset(std::int32_t stream, std::uint32_t code) {
   schedule_output();
 }
 
+// A reset takes what is not sent yet along.
+void H2Session::refuse_rest(H2Stream& stream) {
+  stream.unwanted = true;
+  if (stream.end_sent) reset(stream.id, NGHTTP2_NO_ERROR);
+}
+
 void H2Session::schedule_output() {
   if (!lost_ && !sending_) context_.loop.queue.push(output_turn_);
 }

@@ -24,9 +24,9 @@ class Stream final : public H2Stream {
 // Of the side that begins streams; it closes its connection some time before it dies.
 class Session final : public H2Session {
  public:
-  Session(Context& context, io::Socket* socket)
-      : H2Session(context, Accepted{socket, {}}, Side::client, kCauses),
-        first(context.loop, *this) {
+  using H2Session::Side;
+  Session(Context& context, io::Socket* socket, Side side)
+      : H2Session(context, Accepted{socket, {}}, side, kCauses), first(context.loop, *this) {
     begin({}, 65'535);
   }
   using H2Session::go_away;
@@ -41,12 +41,21 @@ class Session final : public H2Session {
     submit_request(first, fields, Body::none);
   }
 
+  void answer() {
+    http::H2Fields fields;
+    fields.response({.status = 204}, {}, {});
+    submit_response(first, fields, Body::none);
+  }
+
   Stream first;
   bool closed = false;
   bool failed = false;
 
  private:
-  H2Stream* begin_stream(std::int32_t) override { return nullptr; }
+  H2Stream* begin_stream(std::int32_t id) override {
+    first.id = id;
+    return &first;
+  }
   [[nodiscard]] bool busy() const override { return first.id > 0 && first.open; }
   void connection_failed(Error) override { failed = true; }
   void peer_ended() override {}
@@ -62,6 +71,13 @@ class Session final : public H2Session {
   [[nodiscard]] Millis head_timeout() const override { return Millis(1'000); }
 };
 
+constexpr char kHeaders = 1;
+constexpr char kReset = 3;
+constexpr char kSettings = 4;
+constexpr char kPing = 6;
+constexpr char kEndStream = 1;
+constexpr char kEndHeaders = 4;
+
 std::string frame(char type, char flags, char stream, std::string_view payload) {
   std::string bytes = {0, 0, static_cast<char>(payload.size()), type, flags, 0, 0, 0, stream};
   return bytes += payload;
@@ -69,9 +85,9 @@ std::string frame(char type, char flags, char stream, std::string_view payload) 
 
 class H2SessionTest : public ::testing::Test {
  protected:
-  void begin() {
+  void begin(Session::Side side = Session::Side::client) {
     pair = world.pair();
-    session.emplace(world.context, pair.near->release());
+    session.emplace(world.context, pair.near->release(), side);
     world.scope.spawn(hear, pair.far.get(), SIZE_MAX, &heard);
   }
   void peer_says(std::string text) {
@@ -88,10 +104,8 @@ class H2SessionTest : public ::testing::Test {
 TEST_F(H2SessionTest, AMalformedHeadEndsNothingButItsStream) {
   begin();
   session->ask();
-  constexpr char kHeaders = 1;
-  constexpr char kEnds = 5;  // the stream and the head
   constexpr std::string_view kNoStatus = "\x08\x03\x32x0";
-  peer_says(frame(4, 0, 0, "") + frame(kHeaders, kEnds, 1, kNoStatus));
+  peer_says(frame(kSettings, 0, 0, "") + frame(kHeaders, kEndStream | kEndHeaders, 1, kNoStatus));
   EXPECT_TRUE(world.run([&] { return !session->first.open; }));
   world.pass(Millis(1'100));
   EXPECT_TRUE(session->takes_streams());
@@ -104,11 +118,33 @@ TEST_F(H2SessionTest, WhatArrivesBehindTheEndIsNotLookedAt) {
   world.network->faults.short_read = 1;
   world.network->faults.short_bytes_max = 1;
   begin();
-  peer_says(frame(4, 0, 0, "") + frame(6, 0, 0, "12345678") + frame(6, 0, 0, "12345678"));
+  const std::string ping = frame(kPing, 0, 0, "12345678");
+  peer_says(frame(kSettings, 0, 0, "") + ping + ping);
   world.turns(20);
   session->go_away(Session::Goaway::last, NGHTTP2_NO_ERROR);
   EXPECT_TRUE(world.run([&] { return session->closed && heard.done; }));
   EXPECT_FALSE(session->failed);
+}
+
+// An answer that is complete says of a request that the rest of it is not wanted, behind itself.
+TEST_F(H2SessionTest, AnAnswerIsSentBeforeTheRestOfItsRequestIsRefused) {
+  begin(Session::Side::server);
+  // POST http / with an authority.
+  constexpr std::string_view kPost = "\x83\x86\x84\x41\x01h";
+  peer_says("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, "") +
+            frame(kHeaders, kEndHeaders, 1, kPost));
+  EXPECT_TRUE(world.run([&] { return session->first.id == 1; }));
+  session->answer();
+  session->refuse_rest(session->first);
+  EXPECT_TRUE(world.run([&] { return !session->first.open; }));
+  world.turns(5);
+  const std::size_t head =
+      heard.text.find(frame(kHeaders, kEndHeaders | kEndStream, 1, "").substr(3));
+  const std::size_t reset = heard.text.find(frame(kReset, 0, 1, std::string(4, '\0')));
+  EXPECT_LT(head, reset);
+  EXPECT_NE(reset, std::string::npos);
+  session->lose({Code::cancelled, Cause::none, 0, "test"});
+  EXPECT_TRUE(world.run([&] { return session->closed && heard.done; }));
 }
 
 }  // namespace

@@ -69,6 +69,9 @@ void take_arrival(World& world, Wire& wire, Exchange& x, bool kept, std::uint64_
 bool take_request_end(World& world, Exchange& x, Body body, std::uint64_t bytes);
 /// Nobody waits for ever for a server that does not answer, and when the client is gone not at all.
 void check_silence(World& world, const Exchange& x, Instant arrived);
+/// Streams share their connection: how long what one end says is on its way is known only where
+/// there is room.
+bool is_roomy(const World& world);
 /// How soon the proxy knows what happens to it, and the other end what it does then.
 Micros told_within(World& world);
 

@@ -203,7 +203,8 @@ class Judge {
   bool may_be_lost(const Exchange& x) {
     if (x.broken_by_network()) return true;
     // Who sends on after an early response has some seconds to read it, and the clock jumps.
-    if (world_.swarm.faults.clock_jump > 0 && x.request_size > 0) return true;
+    // Of a connection of HTTP/2 what was handed to it goes with it.
+    if (world_.swarm.faults.clock_jump > 0 && (x.request_size > 0 || x.http2)) return true;
     for (const Exchange* next = x.followed; next != nullptr; next = next->followed) {
       const std::vector<Line>& lines = logged_[next->id];
       if (lines.size() != 1 || !lines.front().cause.empty()) return true;

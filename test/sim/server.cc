@@ -11,6 +11,7 @@ constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
 constexpr Millis kNoticed{20};  // and twice the network's delay: then the proxy has looked
 
 constexpr Millis kCrowded{1'000};
+constexpr std::size_t kRoomy = 65'536;
 
 enum class Next : std::uint8_t { request, close, reset };
 
@@ -344,13 +345,18 @@ Micros told_within(World& world) {
   return kNoticed + crowded + 4 * world.network.delay_bound();
 }
 
+bool is_roomy(const World& world) {
+  const io::SimFaults& faults = world.swarm.faults;
+  return faults.receive_capacity >= kRoomy && faults.short_write == 0 && !world.swarm.tight();
+}
+
 void check_silence(World& world, const Exchange& x, Instant arrived) {
   if (x.request_framing != Framing::none) return;
   const Micros waited = world.network.lived() - arrived;
   if (waited > world.timeouts().upstream_head + told_within(world)) {
     world.violate("exchange {}: its answer was waited for {} us", x.id, waited.count());
   }
-  if (x.left_at == Instant{}) return;
+  if (x.left_at == Instant{} || (x.http2 && !is_roomy(world))) return;
   const bool at_once = x.http2 || (x.ask == Ask::reset_unanswered && !x.half_close);
   const Micros grace = at_once ? Millis(0) : world.timeouts().client_half_close;
   const Micros held = world.network.lived() - std::max(x.left_at, arrived);

@@ -9,8 +9,7 @@ namespace {
 
 constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
 constexpr std::uint64_t kBreaksOneIn = 3;
-constexpr Millis kWarned{200};  // between the two GOAWAYs of a polite end
-constexpr std::size_t kRoomy = 65'536;
+constexpr Millis kWarned{200};      // between the two GOAWAYs of a polite end
 constexpr std::int32_t kFirst = 1;  // stream of a connection
 
 class Http2Service;
@@ -183,18 +182,10 @@ Task<> respond(Serving& serving, Exchange& x, bool has_body) {
   }
 }
 
-// Streams share the connection: how long what one end says is on its way is known only where there
-// is room.
-bool is_roomy(const Http2Service& service) {
-  const io::SimFaults& faults = service.world.swarm.faults;
-  return faults.receive_capacity >= kRoomy && faults.short_write == 0 &&
-         !service.world.swarm.tight();
-}
-
 // What was told to go away begins no streams, once it knows.
 void check_goaway(Http2Service& service, const Exchange& x) {
   World& world = service.world;
-  if (service.peer.gone_at == kNever || !is_roomy(service)) return;
+  if (service.peer.gone_at == kNever || !is_roomy(world)) return;
   if (world.network.lived() - service.peer.gone_at > told_within(world)) {
     world.violate("exchange {}: on a connection that was told to go away", x.id);
   }
@@ -228,7 +219,7 @@ Task<> serve_stream(Http2Service* service, H2Line* line) {
   if (x.serve == Serve::silent) {
     const Instant arrived = world.network.lived();
     co_await line->wait_closed();
-    if (is_roomy(*service)) check_silence(world, x, arrived);
+    if (is_roomy(world)) check_silence(world, x, arrived);
     co_return;
   }
   co_await respond(serving, x, has_body);
