@@ -43,7 +43,9 @@ class Session final : public H2Session {
 
   void answer() {
     http::H2Fields fields;
-    fields.response({.status = 204}, {}, {});
+    http::ResponseHead head;
+    head.status = 204;
+    fields.response(head, {}, {});
     submit_response(first, fields, Body::none);
   }
 
