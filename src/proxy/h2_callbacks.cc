@@ -94,6 +94,10 @@ bool does_nothing(const nghttp2_frame_hd& frame) {
   }
 }
 
+bool is_request(const nghttp2_frame& frame) {
+  return frame.hd.type == NGHTTP2_HEADERS && frame.headers.cat == NGHTTP2_HCAT_REQUEST;
+}
+
 }  // namespace
 
 nghttp2_session* H2Callbacks::make(H2Session& session, H2Session::Side side) {
@@ -189,6 +193,7 @@ int H2Callbacks::send_data(nghttp2_session*, nghttp2_frame* frame, const std::ui
 int H2Callbacks::frame_sent(nghttp2_session* codec, const nghttp2_frame* frame, void* user) {
   H2Session& session = session_of(user);
   const bool message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+  if (is_request(*frame)) --session.unsent_;
   if (message && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
     H2Stream* stream = stream_of(codec, frame->hd.stream_id);
     if (stream == nullptr) return 0;
@@ -205,9 +210,8 @@ int H2Callbacks::frame_sent(nghttp2_session* codec, const nghttp2_frame* frame, 
 // A request that was not sent: the server has said meanwhile that it takes none.
 int H2Callbacks::frame_not_sent(nghttp2_session* codec, const nghttp2_frame* frame, int,
                                 void* user) {
-  const bool request =
-      frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
-  if (!request) return 0;
+  if (!is_request(*frame)) return 0;
+  --session_of(user).unsent_;
   return stream_closed(codec, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM, user);
 }
 

@@ -169,6 +169,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   Instant head_due_ = kNever;  // of the head that is incomplete
   std::size_t head_size_ = 0;  // decoded bytes of it
   std::uint64_t bytes_sent_ = 0;
+  std::size_t unsent_ = 0;  // heads of requests
   std::int64_t idle_frames_ = 0;
   Instant idle_counted_{};
   bool sending_ = false;

@@ -2,6 +2,7 @@
 #include "proxy/h2_session.h"
 
 #include <utility>
+#include <vector>
 
 #include "proxy/world_for_test.h"
 
@@ -78,6 +79,7 @@ constexpr char kHeaders = 1;
 constexpr char kReset = 3;
 constexpr char kSettings = 4;
 constexpr char kPing = 6;
+constexpr char kGoaway = 7;
 constexpr char kEndStream = 1;
 constexpr char kEndHeaders = 4;
 
@@ -126,6 +128,57 @@ TEST_F(H2SessionTest, WhatArrivesBehindTheEndIsNotLookedAt) {
   peer_says(frame(kSettings, 0, 0, "") + ping + ping);
   EXPECT_TRUE(world.run([&] { return session->closed && heard.done; }));
   EXPECT_FALSE(session->failed);
+}
+
+// RFC 9113 section 6.8: a server that warns takes what was on its way.
+TEST_F(H2SessionTest, ARequestThatWaitsIsSentBeforeAWarningIsRead) {
+  const std::string warning = frame(kGoaway, 0, 0, std::string_view("\x7f\xff\xff\xff\0\0\0\0", 8));
+  for (int turns = 1; turns < 12; ++turns) {
+    heard = {};
+    begin();
+    peer_says(frame(kSettings, 0, 0, "") + warning);
+    world.turns(turns);
+    if (!session->takes_streams()) break;
+    session->ask();
+    world.turns(5);
+    EXPECT_TRUE(session->first.open) << turns;
+    session->lose({Code::cancelled, Cause::none, 0, "test"});
+    EXPECT_TRUE(world.run([&] { return session->closed && heard.done; }));
+  }
+  EXPECT_FALSE(session->takes_streams());
+  session->lose({Code::cancelled, Cause::none, 0, "test"});
+  EXPECT_TRUE(world.run([&] { return session->closed && heard.done; }));
+}
+
+// There is one who tells the next one.
+TEST(H2SessionMemoryTest, WhoWaitsForMemoryAndIsLostIsNotTold) {
+  TestWorld world(Net::sim, 64_KiB);
+  TestWorld::Pair pair = world.pair();
+  std::vector<io::Chunk> all(1);
+  while (world.loop.chunks.allocate(4_KiB, all.back())) all.emplace_back();
+  Session session(world.context, pair.near->release(), Session::Side::client);
+  world.turns(3);
+  struct Other : io::ChunkWaiter {
+    bool told = false;
+  } other;
+  other.retry = [](io::ChunkWaiter& waiter) { static_cast<Other&>(waiter).told = true; };
+  world.loop.chunks.wait(other);
+  session.lose({Code::cancelled, Cause::none, 0, "test"});
+  all.clear();
+  EXPECT_TRUE(other.told);
+  EXPECT_TRUE(world.run([&] { return session.closed; }));
+}
+
+// What a client says at the end must not break what it has not read.
+TEST_F(H2SessionTest, AServerLetsItsClientReadTheEnd) {
+  begin(Session::Side::server);
+  peer_says("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, ""));
+  session->leaves = true;
+  EXPECT_TRUE(world.run([&] { return heard.done; }));
+  EXPECT_TRUE(heard.ended);
+  EXPECT_FALSE(session->closed);
+  pair.far->close(io::Stream::Close::orderly);
+  EXPECT_TRUE(world.run([&] { return session->closed; }));
 }
 
 // An answer that is complete says of a request that the rest of it is not wanted, behind itself.

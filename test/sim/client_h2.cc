@@ -72,12 +72,15 @@ void break_connection(Talk& talk) {
 void leave(Asking& asking) {
   World& world = asking.talk.world;
   asking.x.left = true;
-  asking.x.left_at = world.network.lived();
   const bool breaks =
       !world.swarm.compared && world.random(asking.x.id, Side::request, kBreaksOneIn) == 0;
   world.note("client: leaves {}{}", asking.x.id, breaks ? " and breaks the connection" : "");
   asking.line->reset(NGHTTP2_CANCEL);
-  if (breaks) break_connection(asking.talk);
+  if (breaks) {
+    break_connection(asking.talk);
+  } else {
+    asking.x.left_at = world.network.lived();
+  }
 }
 
 Task<> write_body(Asking* asking) {

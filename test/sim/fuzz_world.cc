@@ -146,7 +146,7 @@ void FuzzWorld::start_proxy() {
 
 // Nobody listens at 10.0.0.2.
 void FuzzWorld::start_server() {
-  for (const std::uint16_t port : {80, kTcpPort, kHttp2Port}) {
+  for (const std::uint16_t port : {std::uint16_t{80}, kTcpPort, kHttp2Port}) {
     const int fd = *network_.listen(at("10.0.0.1", port));
     listening_.push_back(server_loop_.io().adopt_listener(fd));
     servers_.spawn(&FuzzWorld::accept_loop, this, listening_.back(), port);

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstring>
 
-#include "world.h"
+#include "actors.h"
 
 namespace weir::sim {
 namespace {
@@ -34,7 +34,8 @@ struct H2PeerCallbacks {
   }
 
   static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+    const bool request = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
+    if (!request || frame->hd.stream_id > peer_of(user).last_) return 0;
     H2Line& line = peer_of(user).add_line();
     line.id = frame->hd.stream_id;
     nghttp2_session_set_stream_user_data(session, line.id, &line);
@@ -53,10 +54,10 @@ struct H2PeerCallbacks {
 
   static int frame_received(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Peer& peer = peer_of(user);
-    // Of a head that took too long; and the clock jumps.
+    // Of a head that took too long; and the clock jumps, or the way is narrow.
     const bool late = frame->hd.type == NGHTTP2_GOAWAY &&
                       frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM &&
-                      peer.world_.swarm.faults.clock_jump > 0;
+                      (peer.world_.swarm.faults.clock_jump > 0 || !is_roomy(peer.world_));
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR && !late) {
       peer.world_.violate("the proxy ends a connection: {}",
                           nghttp2_http2_strerror(frame->goaway.error_code));
@@ -336,8 +337,8 @@ void H2Peer::go_away(Goaway which) {
   if (which == Goaway::warning) {
     nghttp2_submit_shutdown_notice(session_.get());
   } else {
-    const std::int32_t last = nghttp2_session_get_last_proc_stream_id(session_.get());
-    nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, nullptr, 0);
+    last_ = nghttp2_session_get_last_proc_stream_id(session_.get());
+    nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE, last_, NGHTTP2_NO_ERROR, nullptr, 0);
   }
   flush();
 }
@@ -345,6 +346,7 @@ void H2Peer::go_away(Goaway which) {
 void H2Peer::leave() {
   if (end_ != Got::bytes) return;
   leaving_ = true;
+  last_ = nghttp2_session_get_last_proc_stream_id(session_.get());
   nghttp2_session_terminate_session(session_.get(), NGHTTP2_NO_ERROR);
   flush();
 }

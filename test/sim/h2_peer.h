@@ -162,6 +162,7 @@ class H2Peer {
   std::vector<Exchange*> answered_;  // by what is being gathered
   Got end_ = Got::bytes;
   io::Notice rest_;
+  std::int32_t last_ = INT32_MAX;  // stream that is taken
   bool sending_ = false;
   bool leaving_ = false;
   bool shut_ = false;
