@@ -59,7 +59,10 @@ class Session final : public H2Session {
     return &first;
   }
   [[nodiscard]] bool busy() const override { return first.id > 0 && first.open; }
-  void connection_failed(Error) override { failed = true; }
+  void connection_failed(Error) override {
+    failed = true;
+    first.open = false;
+  }
   void peer_ended() override {}
   void settings_came() override {
     if (leaves) go_away(Goaway::last, NGHTTP2_NO_ERROR);

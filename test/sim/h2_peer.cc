@@ -59,8 +59,10 @@ struct H2PeerCallbacks {
                       frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM &&
                       (peer.world_.swarm.faults.clock_jump > 0 || !is_roomy(peer.world_));
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR && !late) {
-      peer.world_.violate("the proxy ends a connection: {}",
-                          nghttp2_http2_strerror(frame->goaway.error_code));
+      const std::string_view why(reinterpret_cast<const char*>(frame->goaway.opaque_data),
+                                 frame->goaway.opaque_data_len);
+      peer.world_.violate("the proxy ends a connection: {} {}",
+                          nghttp2_http2_strerror(frame->goaway.error_code), why);
     }
     const bool carries = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     H2Line* line = carries ? line_of(session, frame->hd.stream_id) : nullptr;
@@ -260,8 +262,9 @@ Task<bool> H2Line::put(std::string bytes, Last last) {
   co_return handed();
 }
 
+// Once: of a stream that was not begun nothing is sent, and then nothing may be.
 void H2Line::reset(std::uint32_t why) {
-  if (closed) return;
+  if (closed || std::exchange(reset_, true)) return;
   nghttp2_submit_rst_stream(peer_.session_.get(), NGHTTP2_FLAG_NONE, id, why);
   peer_.flush();
 }
@@ -332,12 +335,17 @@ bool H2Peer::takes_requests() const {
   return end_ == Got::bytes && nghttp2_session_check_request_allowed(session_.get()) != 0;
 }
 
+// RFC 9113 section 6.8: it is never raised.
+void H2Peer::take_last() {
+  last_ = std::min(last_, nghttp2_session_get_last_proc_stream_id(session_.get()));
+}
+
 void H2Peer::go_away(Goaway which) {
   if (end_ != Got::bytes) return;
   if (which == Goaway::warning) {
     nghttp2_submit_shutdown_notice(session_.get());
   } else {
-    last_ = nghttp2_session_get_last_proc_stream_id(session_.get());
+    take_last();
     nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE, last_, NGHTTP2_NO_ERROR, nullptr, 0);
   }
   flush();
@@ -346,8 +354,8 @@ void H2Peer::go_away(Goaway which) {
 void H2Peer::leave() {
   if (end_ != Got::bytes) return;
   leaving_ = true;
-  last_ = nghttp2_session_get_last_proc_stream_id(session_.get());
-  nghttp2_session_terminate_session(session_.get(), NGHTTP2_NO_ERROR);
+  take_last();
+  nghttp2_session_terminate_session2(session_.get(), last_, NGHTTP2_NO_ERROR);
   flush();
 }
 

@@ -74,6 +74,7 @@ class H2Line final : public Sink {
   std::vector<Arrived> heads_;
   H2FieldList fields_;  // of a head that is incomplete
   bool final_head_ = false;
+  bool reset_ = false;
   std::string trailers_;
   std::string in_;
   std::string out_;
@@ -145,6 +146,7 @@ class H2Peer {
   Task<Got> more();
   bool take_apart();
   void flush();
+  void take_last();
   std::string gather();
   H2Line& add_line();
   void lose(Got how);
