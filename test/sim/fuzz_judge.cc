@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kFrameHeader = 9;  // of HTTP/2
 constexpr std::uint32_t kFrameMax = 16'384;
+constexpr std::uint32_t kResetFrame = 3;
 constexpr std::uint32_t kSettingsFrame = 4;
 constexpr std::uint32_t kTypeMax = 9;
 
@@ -249,7 +250,8 @@ class FuzzJudge {
       const std::uint32_t type = number(3, 1);
       const std::uint32_t stream = number(5, 4);
       const bool settings = type == kSettingsFrame && stream == 0;
-      const bool own = stream == 0 || stream % 2 == 1;
+      // What a server promises before it knows that nobody wants it is reset.
+      const bool own = stream == 0 || stream % 2 == 1 || type == kResetFrame;
       if (size > kFrameMax || type > kTypeMax || !own || (frames == 0 && !settings)) {
         return world_.violate("a frame of type {}, {} bytes on stream {}", type, size, stream);
       }

@@ -186,9 +186,10 @@ class Judge {
     }
     const bool whole = x.response_complete && x.seen_cause.empty() && x.way == Way::http &&
                        x.ask != Ask::bad_chunk;
-    // A length can be reached though the stream is not ended: RFC 9113 section 8.1.1.
+    // A length can be reached though the stream is not ended, for its connection broke: RFC 9113
+    // section 8.1.1.
     const bool unended = world_.swarm.h2_servers && line.cause == "upstream_truncated" &&
-                         (x.serve == Serve::close_in_body || x.serve == Serve::reset_in_body);
+                         x.response_framing == Framing::known;
     if (whole && !line.cause.empty() && !unended) {
       world_.violate("exchange {}: the client has all of it, logged is {}", x.id, line.cause);
     }
