@@ -37,13 +37,14 @@ const http::FieldList& H2BodyReader::trailers() const {
 }
 
 // Small pieces share a chunk, so that what is held is little more than what the window allows.
+// Behind what was left out nothing is taken.
 bool H2BodyReader::receive(Bytes bytes) {
   came_ += bytes.size();
   if (activity_ != nullptr) activity_->moved = loop_.now();
-  while (!bytes.empty()) {
+  while (!failed_ && !bytes.empty()) {
     if (waiting_.empty() || waiting_.back().room().empty()) {
       io::Chunk chunk;
-      if (!loop_.chunks.allocate(std::min(bytes.size(), kWindowStart), chunk)) return false;
+      if (!loop_.chunks.allocate(std::min(bytes.size(), kWindowStart), chunk)) break;
       waiting_.push_back(std::move(chunk));
     }
     io::Chunk& chunk = waiting_.back();
@@ -52,8 +53,9 @@ bool H2BodyReader::receive(Bytes bytes) {
     chunk.grow(count);
     bytes.remove_prefix(count);
   }
+  if (!bytes.empty()) flow_.consumed(stream_, bytes.size());
   notice_.give();
-  return true;
+  return bytes.empty();
 }
 
 // What has come to its end is whole, whatever happens to the connection afterwards.

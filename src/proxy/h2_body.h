@@ -47,7 +47,7 @@ class H2BodyReader final : public BodyReader {
   }
 
   // From the connection.
-  /// False: there is no memory for them.
+  /// False: there is no memory for them, or it has failed. What is not kept opens the window.
   [[nodiscard]] bool receive(Bytes bytes);
   void end() {
     ended_ = true;

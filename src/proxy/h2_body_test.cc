@@ -159,6 +159,18 @@ TEST_F(H2BodyTest, NoMemory) {
   EXPECT_FALSE(tight.receive(std::string(60'000, 'x')));
 }
 
+TEST_F(H2BodyTest, NothingIsGivenBehindWhatWasLeftOut) {
+  begin();
+  ASSERT_TRUE(reader->receive("part"));
+  reader->fail({Code::no_memory, Cause::overload_memory, 0, "body"});
+  EXPECT_FALSE(reader->receive("behind"));
+  EXPECT_EQ(flow.given_back, 6u);
+  EXPECT_EQ(read(), "part");
+  read();
+  EXPECT_EQ(error.cause, Cause::overload_memory);
+  EXPECT_EQ(flow.given_back, 10u);
+}
+
 TEST_F(H2BodyTest, AWriteWaitsUntilItWasTaken) {
   begin();
   write("hello");

@@ -94,6 +94,10 @@ bool does_nothing(const nghttp2_frame_hd& frame) {
   }
 }
 
+bool is_request(const nghttp2_frame& frame) {
+  return frame.hd.type == NGHTTP2_HEADERS && frame.headers.cat == NGHTTP2_HCAT_REQUEST;
+}
+
 }  // namespace
 
 nghttp2_session* H2Callbacks::make(H2Session& session, H2Session::Side side) {
@@ -108,6 +112,7 @@ nghttp2_session* H2Callbacks::make(H2Session& session, H2Session::Side side) {
   nghttp2_session_callbacks_set_on_header_callback(raw, header);
   nghttp2_session_callbacks_set_on_invalid_header_callback(raw, invalid_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(raw, frame_received);
+  nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(raw, frame_invalid);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(raw, data_received);
   nghttp2_session_callbacks_set_on_stream_close_callback(raw, stream_closed);
   nghttp2_session_callbacks_set_on_frame_send_callback(raw, frame_sent);
@@ -185,8 +190,17 @@ int H2Callbacks::send_data(nghttp2_session*, nghttp2_frame* frame, const std::ui
   return 0;
 }
 
-int H2Callbacks::frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+int H2Callbacks::frame_sent(nghttp2_session* codec, const nghttp2_frame* frame, void* user) {
   H2Session& session = session_of(user);
+  const bool message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+  if (is_request(*frame)) --session.unsent_;
+  if (message && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+    H2Stream* stream = stream_of(codec, frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    stream->end_sent = true;
+    if (stream->unwanted) session.reset(stream->id, NGHTTP2_NO_ERROR);
+    return 0;
+  }
   if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
     session.terminate(frame->goaway.error_code, session.causes_.protocol);
   }
@@ -196,9 +210,8 @@ int H2Callbacks::frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* 
 // A request that was not sent: the server has said meanwhile that it takes none.
 int H2Callbacks::frame_not_sent(nghttp2_session* codec, const nghttp2_frame* frame, int,
                                 void* user) {
-  const bool request =
-      frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
-  if (!request) return 0;
+  if (!is_request(*frame)) return 0;
+  --session_of(user).unsent_;
   return stream_closed(codec, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM, user);
 }
 
@@ -280,6 +293,16 @@ int H2Callbacks::frame_received(nghttp2_session* codec, const nghttp2_frame* fra
   return 0;
 }
 
+// The codec ends its stream. Nobody waits for the rest of such a head.
+int H2Callbacks::frame_invalid(nghttp2_session* codec, const nghttp2_frame* frame, int,
+                               void* user) {
+  if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+  session_of(user).head_due_ = kNever;
+  H2Stream* stream = stream_of(codec, frame->hd.stream_id);
+  if (stream != nullptr) stream->spoiled(Cause::bad_header);
+  return 0;
+}
+
 int H2Callbacks::data_received(nghttp2_session* codec, std::uint8_t, std::int32_t id,
                                const std::uint8_t* data, std::size_t length, void* user) {
   H2Stream* stream = stream_of(codec, id);
@@ -287,7 +310,6 @@ int H2Callbacks::data_received(nghttp2_session* codec, std::uint8_t, std::int32_
     session_of(user).consumed(id, length);  // nobody reads it
   } else if (!stream->reader.receive(bytes_of(data, length))) {
     stream->reader.fail({Code::no_memory, Cause::overload_memory, 0, "body"});
-    session_of(user).consumed(id, length);
   }
   return 0;
 }

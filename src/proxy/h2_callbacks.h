@@ -32,6 +32,7 @@ struct H2Callbacks {
   static int invalid_header(nghttp2_session* codec, const nghttp2_frame* frame, const std::uint8_t*,
                             std::size_t, const std::uint8_t*, std::size_t, std::uint8_t, void*);
   static int frame_received(nghttp2_session* codec, const nghttp2_frame* frame, void* user);
+  static int frame_invalid(nghttp2_session* codec, const nghttp2_frame* frame, int why, void* user);
   static int data_received(nghttp2_session* codec, std::uint8_t, std::int32_t id,
                            const std::uint8_t* data, std::size_t length, void* user);
   static int stream_closed(nghttp2_session* codec, std::int32_t id, std::uint32_t code, void* user);

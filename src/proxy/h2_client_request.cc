@@ -108,6 +108,7 @@ void H2ClientRequest::field(Bytes name, Bytes value) {
 }
 
 void H2ClientRequest::spoiled(Cause why) {
+  head_started_ = true;
   if (spoiled_ != Cause::none) return;
   spoiled_ = why == Cause::head_too_large ? Cause::upstream_head_too_large
              : why == Cause::bad_header   ? Cause::upstream_bad_response

@@ -63,7 +63,7 @@ void H2Server::request_ended(H2Request& request) {
     if (!whole) {
       reset(request.id, request.malformed_ ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_INTERNAL_ERROR);
     } else if (!request.reader.ended()) {
-      reset(request.id, NGHTTP2_NO_ERROR);
+      refuse_rest(request);
     }
   }
   if (request.closed_ || ended()) remove(request);
@@ -79,6 +79,7 @@ void H2Server::remove(H2Request& request) {
 // Those that run end in their own time, and are removed then.
 void H2Server::connection_failed(Error why) {
   if (why.cause == Cause::none) why = kClientGone;
+  cut_ = !requests_.empty() || sending();
   requests_.for_each([&](H2Stream& stream) {
     auto& request = static_cast<H2Request&>(stream);
     if (request.running()) {
@@ -109,7 +110,7 @@ void H2Server::on_timer() {
 }
 
 void H2Server::over() {
-  stream().close(lost() ? io::Stream::Close::reset : io::Stream::Close::orderly);
+  stream().close(cut_ ? io::Stream::Close::reset : io::Stream::Close::orderly);
   delete this;
 }
 
@@ -126,7 +127,7 @@ void H2Server::announce_end() {
 
 void H2Server::abort(Error why) { lose(why); }
 
-bool H2Server::idle() const { return requests_.empty() && accepted_ > 0; }
+bool H2Server::idle() const { return requests_.empty() && accepted_ > 0 && !sending(); }
 
 Micros H2Server::stall() const { return send_stall(); }
 

@@ -138,6 +138,7 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
   enum class Leaving : std::uint8_t { no, noticed, soon } leaving_ = Leaving::no;
   bool begun_ = false;
   bool half_closed_ = false;
+  bool cut_ = false;  // lost before all was answered
 };
 
 }  // namespace weir::proxy

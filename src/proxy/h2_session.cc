@@ -9,6 +9,8 @@
 namespace weir::proxy {
 namespace {
 
+// Of a client that was told that its connection ends.
+constexpr Millis kFarewell{1000};
 constexpr Error kPeerGone{Code::closed, Cause::none, 0, "connection"};
 
 /// The fields as nghttp2 takes them: it copies them before it returns.
@@ -52,7 +54,12 @@ H2Session::H2Session(Context& context, Accepted&& accepted, Side side, const H2C
   input_.put_unread(std::move(accepted.unread));
   output_turn_.self = end_turn_.self = send_.self = this;
   output_turn_.run = [](Runnable& turn) { static_cast<Turn&>(turn).self->output(); };
-  end_turn_.run = [](Runnable& turn) { static_cast<Turn&>(turn).self->over(); };
+  end_turn_.run = [](Runnable& turn) {
+    H2Session& self = *static_cast<Turn&>(turn).self;
+    self.input_.watch(nullptr);  // what has arrived may be told in this turn still
+    self.context_.loop.chunks.offer();
+    self.over();
+  };
   send_.callback = [](io::Op& op) { static_cast<Send&>(op).self->sent(); };
   retry = [](io::ChunkWaiter& waiter) { static_cast<H2Session&>(waiter).schedule_output(); };
 }
@@ -100,6 +107,9 @@ void H2Session::receive() {
   } else if (input_.filled()) {
     receive_size_ = std::min(receive_size_ * 2, kH2ReceiveMax);
   }
+  // What came may say that no more requests are taken: those that are on their way go first.
+  if (unsent_ > 0) output();
+  if (lost_) return;
   take_apart();
   arm();
   schedule_output();
@@ -204,6 +214,8 @@ void H2Session::submit_request(H2Stream& stream, const http::H2Fields& head, Bod
   if (stream.id < 0) {
     stream.id = 0;
     stream.closed(NGHTTP2_REFUSED_STREAM);  // no number is left on this connection
+  } else {
+    ++unsent_;
   }
   schedule_output();
 }
@@ -243,12 +255,19 @@ void H2Session::reset(std::int32_t stream, std::uint32_t code) {
   schedule_output();
 }
 
+// A reset takes what is not sent yet along.
+void H2Session::refuse_rest(H2Stream& stream) {
+  stream.unwanted = true;
+  if (stream.end_sent) reset(stream.id, NGHTTP2_NO_ERROR);
+}
+
 void H2Session::schedule_output() {
   if (!lost_ && !sending_) context_.loop.queue.push(output_turn_);
 }
 
+// Who was woken because there is memory, and takes none, tells the next one.
 void H2Session::output() {
-  if (lost_ || sending_) return;
+  if (lost_ || sending_) return context_.loop.chunks.offer();
   gather();
   if (lost_) return;
   if (output_.empty()) {
@@ -262,12 +281,13 @@ void H2Session::output() {
 
 // Takes frames of all streams, as many as there is room for.
 void H2Session::gather() {
-  if (nghttp2_session_want_write(session_.get()) == 0) return;
   io::ChunkPool& chunks = context_.loop.chunks;
+  if (nghttp2_session_want_write(session_.get()) == 0) return chunks.offer();
   if (output_.capacity() == 0 && !chunks.allocate(output_size_, output_)) {
     if (!io::ChunkWaiter::linked()) chunks.wait(*this);
     return;
   }
+  io::ChunkWaiter::unlink();
   full_ = false;
   const int failed = nghttp2_session_send(session_.get());
   if (failed != 0) return lose({Code::malformed, Cause::internal, 0, "frames"});
@@ -287,13 +307,15 @@ void H2Session::sent() {
 void H2Session::lose(Error why) {
   if (lost_) return;
   lost_ = true;
+  io::ChunkWaiter::unlink();
   input_.watch(nullptr);
   wire_.stream().cancel(why);
   connection_failed(why);
   check_end();
 }
 
-// After an error the peer is let to read why: closing with unread input would reset the connection.
+// The peer is let to read all that was sent to it: closing with unread input, such as windows that
+// a client opens, would reset the connection.
 void H2Session::drop_input() {
   dropped_ += input_.bytes().size();
   input_.consume(input_.bytes().size());
@@ -315,15 +337,16 @@ void H2Session::check_end() {
     if (terminated_) connection_failed({Code::malformed, terminated_by_, 0, "frames"});
   }
   if (busy()) return;
-  if (terminated_ && !lost_ && !peer_ended_) return linger();
+  if ((terminated_ || side_ == Side::server) && !lost_ && !peer_ended_) return linger();
   context_.loop.queue.push(end_turn_);
 }
 
 void H2Session::linger() {
+  const Millis time = terminated_ ? Millis(kLingerMillis) : kFarewell;
   lingering_ = true;
-  linger_due_ = context_.loop.now() + Millis(kLingerMillis);
+  linger_due_ = context_.loop.now() + time;
   wire_.stream().shutdown_write();
-  input_.set_deadline(Millis(kLingerMillis));
+  input_.set_deadline(time);
 }
 
 }  // namespace weir::proxy

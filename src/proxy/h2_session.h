@@ -41,6 +41,8 @@ class H2Stream : public ListNode<H2Stream> {
 
   std::int32_t id;             ///< 0: it has none yet
   bool reset_by_peer = false;  ///< and not by us or the codec
+  bool end_sent = false;       ///< of our message
+  bool unwanted = false;       ///< what the peer still sends, when our message has ended
   H2BodyReader reader;
   H2BodyWriter writer;
 };
@@ -69,6 +71,8 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   void submit_interim(H2Stream& stream, const http::H2Fields& head);
   /// Ends a stream in both directions, visibly. RFC 9113 section 6.4.
   void reset(std::int32_t stream, std::uint32_t code);
+  /// The same with NO_ERROR, as soon as our message has been sent to its end: RFC 9113 section 8.1.
+  void refuse_rest(H2Stream& stream);
 
  protected:
   /// Takes over a connection: the socket and the bytes; what else is known of it is left.
@@ -84,6 +88,8 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   /// No frame is sent or received any more: streams are as good as closed.
   [[nodiscard]] bool ended() const { return lost_ || frames_end_; }
   [[nodiscard]] bool lost() const { return lost_; }
+  /// Something was gathered that the stream has not taken yet.
+  [[nodiscard]] bool sending() const { return sending_; }
   /// A stream that is begun here now may be answered.
   [[nodiscard]] bool takes_streams() const;
   /// So much waits to be sent that what can be left out should be.
@@ -163,6 +169,7 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   Instant head_due_ = kNever;  // of the head that is incomplete
   std::size_t head_size_ = 0;  // decoded bytes of it
   std::uint64_t bytes_sent_ = 0;
+  std::size_t unsent_ = 0;  // heads of requests
   std::int64_t idle_frames_ = 0;
   Instant idle_counted_{};
   bool sending_ = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "actors.h"
 #include "io/sim_socket.h"
 #include "malformed.h"
-#include "world.h"
 
 namespace weir::sim {
 namespace {
@@ -31,13 +31,6 @@ std::string request_head(const Exchange& x) {
     text += "Transfer-Encoding: chunked\r\n";
   }
   return text + "\r\n";
-}
-
-void begin(World& world, Wire& wire, Exchange& x) {
-  x.sent = true;
-  x.wire = wire.connection();
-  x.client_ip = wire.own_ip();
-  if (x.way != Way::tcp) x.begun_at = world.network.now();
 }
 
 Task<> wait_for_continue(Batch& batch) {
@@ -84,42 +77,6 @@ Task<> write_requests(Batch* batch) {
   }
 }
 
-struct Answer {
-  int status = 0;
-  bool ours = false;  // the proxy's own
-  bool keep_alive = true;
-  Framing framing = Framing::none;
-  std::size_t size = 0;
-};
-
-bool take_head(World& world, Exchange& x, const Head& head, Answer& answer) {
-  const std::string_view first = head.first;
-  const std::optional<std::uint64_t> status =
-      first.starts_with("HTTP/1.") && first.size() > 12 ? number(first.substr(9, 3)) : std::nullopt;
-  const auto framing = framing_of(head, Framing::until_close);
-  if (!status || !framing) {
-    world.violate("exchange {}: the response's head is malformed: {}", x.id, first);
-    return false;
-  }
-  answer.status = static_cast<int>(*status);
-  answer.ours = head.count("weir-cause") > 0;
-  std::tie(answer.framing, answer.size) = *framing;
-  if (x.method == "HEAD" || answer.status == 204 || answer.status == 304) {
-    answer.framing = Framing::none;
-  }
-  answer.keep_alive = head.get("connection") != "close" && answer.framing != Framing::until_close &&
-                      !x.http10 && !x.close;
-  if (answer.status != 100 && !answer.ours && head.get("x-id") != std::to_string(x.id)) {
-    world.violate("exchange {}: got the response of {}", x.id, head.get("x-id"));
-    return false;
-  }
-  const bool padded = x.response_pad > 0 && !answer.ours && answer.status >= 200;
-  if (padded && head.get("x-pad") != pad(x.id, Side::response, x.response_pad)) {
-    world.violate("exchange {}: the response's field is not what was sent", x.id);
-  }
-  return true;
-}
-
 // The raw bytes of a tunnel, upwards.
 Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
   const std::size_t stop_at = x->ask == Ask::leave_in_request ? x->ask_at : SIZE_MAX;
@@ -143,31 +100,6 @@ Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
   wire->stream.shutdown_write();
 }
 
-void take_end(World& world, Exchange& x, Body body) {
-  switch (body) {
-    case Body::whole:
-      x.response_complete = true;
-      x.done_at = world.network.lived();
-      break;
-    case Body::cut: break;
-    case Body::left: x.left = true; break;
-    case Body::malformed: world.violate("exchange {}: the response is malformed", x.id); break;
-    case Body::foreign:
-      world.violate("exchange {}: foreign bytes in the response from {}", x.id, x.response_bytes);
-      break;
-    case Body::stuck: world.violate("exchange {}: the client waits for ever", x.id); break;
-  }
-  world.note("client: {} ended with {} bytes, {}", x.id, x.response_bytes,
-             body == Body::whole  ? "whole"
-             : body == Body::left ? "left"
-                                  : "broken");
-}
-
-std::uint64_t leaves_at(const Exchange& x) {
-  const bool leaves = x.ask == Ask::leave_in_response || x.ask == Ask::reset_in_response;
-  return leaves ? x.ask_at : UINT64_MAX;
-}
-
 Task<> converse_tunnel(World& world, Wire& wire, Exchange& x) {
   Scope scope(world.client_loop.queue);
   scope.spawn(write_tunnel, &world, &wire, &x);
@@ -175,28 +107,10 @@ Task<> converse_tunnel(World& world, Wire& wire, Exchange& x) {
   const Body body =
       co_await wire.read_body(Framing::until_close, 0, check, leaves_at(x), &x.response_seen);
   x.response_bytes = check.at;
-  take_end(world, x, body);
+  take_response_end(world, x, body);
   if (body != Body::whole) wire.stream.cancel(kOver);
   co_await scope.join();
   if (body == Body::whole) co_await wire.settle();
-}
-
-// No deadline is early.
-void check_patience(World& world, const Exchange& x) {
-  const config::Timeouts& timeouts = world.timeouts();
-  const std::array<std::pair<std::string_view, Millis>, 4> least = {
-      {{"upstream_connect_timeout", timeouts.upstream_connect},
-       {"upstream_head_timeout", timeouts.upstream_head},
-       {"client_body_timeout", timeouts.client_body},
-       {"upstream_write_timeout", timeouts.upstream_write}}};
-  // A loop knows the time at which its turn began: what passed and jumped since comes on top.
-  const io::SimFaults& faults = world.swarm.faults;
-  const Micros jumped = faults.clock_jump > 0 ? faults.clock_jump_max : Millis(1);
-  const Micros waited = world.network.now() - x.begun_at + jumped;
-  for (const auto& [cause, time] : least) {
-    if (x.seen_cause != cause || waited >= time) continue;
-    world.violate("exchange {}: {} after {} us", x.id, cause, waited.count());
-  }
 }
 
 /// False: the connection is not to be used any more.
@@ -222,7 +136,7 @@ Task<bool> read_answer(Batch& batch, Exchange& x) {
       co_return false;
     }
     x.response_seen.heads += batch.wire.head_text;
-    if (!take_head(world, x, head, answer)) co_return false;
+    if (!take_response_head(world, x, head, answer)) co_return false;
     batch.may_send_body = true;
     if (answer.status >= 200 || answer.status == 101) {
       x.seen_cause = head.get("weir-cause");
@@ -240,7 +154,7 @@ Task<bool> read_answer(Batch& batch, Exchange& x) {
   const Body body = co_await batch.wire.read_body(answer.framing, answer.size, check, leaves_at(x),
                                                   &x.response_seen);
   x.response_bytes = check.at;
-  take_end(world, x, body);
+  take_response_end(world, x, body);
   co_return body == Body::whole&& answer.keep_alive;
 }
 
@@ -262,6 +176,85 @@ Batch next_batch(World& world, Wire& wire, Script& script, std::size_t& next) {
 }
 
 }  // namespace
+
+void begin(World& world, Wire& wire, Exchange& x) {
+  x.sent = true;
+  x.wire = wire.connection();
+  x.client_ip = wire.own_ip();
+  if (x.way != Way::tcp) x.begun_at = world.network.now();
+}
+
+bool take_response_head(World& world, Exchange& x, const Head& head, Answer& answer) {
+  const std::string_view first = head.first;
+  const std::optional<std::uint64_t> status =
+      first.starts_with("HTTP/") && first.size() > 12 ? number(first.substr(9, 3)) : std::nullopt;
+  const auto framing = framing_of(head, Framing::until_close);
+  if (!status || !framing) {
+    world.violate("exchange {}: the response's head is malformed: {}", x.id, first);
+    return false;
+  }
+  answer.status = static_cast<int>(*status);
+  answer.ours = head.count("weir-cause") > 0;
+  std::tie(answer.framing, answer.size) = *framing;
+  if (x.method == "HEAD" || answer.status == 204 || answer.status == 304) {
+    answer.framing = Framing::none;
+  }
+  answer.keep_alive = head.get("connection") != "close" && answer.framing != Framing::until_close &&
+                      !x.http10 && !x.close;
+  if (answer.status != 100 && !answer.ours && head.get("x-id") != std::to_string(x.id)) {
+    world.violate("exchange {}: got the response of {}", x.id, head.get("x-id"));
+    return false;
+  }
+  const bool padded = x.response_pad > 0 && !answer.ours && answer.status >= 200;
+  if (padded && head.get("x-pad") != pad(x.id, Side::response, x.response_pad)) {
+    world.violate("exchange {}: the response's field is not what was sent", x.id);
+  }
+  return true;
+}
+
+void take_response_end(World& world, Exchange& x, Body body) {
+  switch (body) {
+    case Body::whole:
+      x.response_complete = true;
+      x.done_at = world.network.lived();
+      break;
+    case Body::cut: break;
+    case Body::left: x.left = true; break;
+    case Body::malformed: world.violate("exchange {}: the response is malformed", x.id); break;
+    case Body::foreign:
+      world.violate("exchange {}: foreign bytes in the response from {}", x.id, x.response_bytes);
+      break;
+    case Body::stuck: world.violate("exchange {}: the client waits for ever", x.id); break;
+  }
+  world.note("client: {} ended with {} bytes, {}", x.id, x.response_bytes,
+             body == Body::whole  ? "whole"
+             : body == Body::left ? "left"
+                                  : "broken");
+}
+
+std::uint64_t leaves_at(const Exchange& x) {
+  const bool leaves = x.ask == Ask::leave_in_response || x.ask == Ask::reset_in_response;
+  return leaves ? x.ask_at : UINT64_MAX;
+}
+
+void check_patience(World& world, const Exchange& x) {
+  const config::Timeouts& timeouts = world.timeouts();
+  const std::array<std::pair<std::string_view, Millis>, 4> least = {
+      {{"upstream_connect_timeout", timeouts.upstream_connect},
+       {"upstream_head_timeout", timeouts.upstream_head},
+       {"client_body_timeout", timeouts.client_body},
+       {"upstream_write_timeout", timeouts.upstream_write}}};
+  // A loop knows the time at which its turn began: what passed and jumped since comes on top.
+  const io::SimFaults& faults = world.swarm.faults;
+  const Micros jumped = faults.clock_jump > 0 ? faults.clock_jump_max : Millis(1);
+  const Micros waited = world.network.now() - x.begun_at + jumped;
+  for (const auto& [cause, time] : least) {
+    if (x.seen_cause != cause || waited >= time) continue;
+    // Who waits for a connection that another one makes ends with it.
+    if (world.swarm.h2_servers && cause == "upstream_connect_timeout") continue;
+    world.violate("exchange {}: {} after {} us", x.id, cause, waited.count());
+  }
+}
 
 Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next) {
   bool go_on = true;

@@ -14,6 +14,8 @@ constexpr std::size_t kSurplusBody = 1000;  // small, so that it travels with wh
 
 constexpr std::size_t kBulkMin = 600'000;
 
+constexpr std::size_t kFramePad = 15'000;
+
 constexpr std::size_t kOtherFields = 600;  // more than a head has besides what pads it
 
 std::uint64_t mix(std::uint64_t z) {
@@ -214,6 +216,37 @@ Exchange draw_exchange(Draw& draw, std::uint64_t id, const Swarm& swarm) {
   if (swarm.weather == Weather::stormy) draw_trouble(draw, x, swarm);
   if (swarm.compared) draw_comparable(draw, x, swarm);
   return x;
+}
+
+// nghttp2 counts a CONTINUATION anew for each piece of its first bytes: what comes in such pieces
+// is to fit into one frame.
+void fit_frame(Exchange& x, const Swarm& swarm) {
+  if (swarm.faults.short_read + swarm.faults.short_write == 0) return;
+  x.request_pad = std::min(x.request_pad, kFramePad);
+  x.response_pad = std::min(x.response_pad, kFramePad);
+  if (x.serve == Serve::huge_head && x.response_pad < swarm.head_size) x.serve = Serve::whole;
+}
+
+void fit_http2(Exchange& x, const Script& script, const Swarm& swarm) {
+  const bool http2 = script.streams > 0 && x.way != Way::tcp && x.way != Way::malformed;
+  const bool tunnel = x.way == Way::upgrade;
+  x.http2 = http2;
+  if (http2 || swarm.h2_servers) fit_frame(x, swarm);
+  // Who goes away may cross with who begins a stream.
+  if (swarm.compared && swarm.h2_servers && x.way != Way::tcp) x.server_close = false;
+  // RFC 9113 section 8.6: there is no Upgrade.
+  if (tunnel && (http2 || swarm.h2_servers)) {
+    if (http2) x.way = Way::http;
+    x.agrees = false;
+    x.response_framing = Framing::known;
+    x.request_framing = Framing::none;
+    x.request_size = 0;
+    if (x.ask == Ask::leave_in_request) x.ask = Ask::whole;
+  }
+  if (!http2) return;
+  x.http10 = x.close = x.half_close = false;
+  if (x.ask == Ask::leave_in_request && x.request_framing == Framing::none) x.ask = Ask::whole;
+  if (x.ask == Ask::leave_in_request && x.request_size == 0) x.ask = Ask::whole;
 }
 
 }  // namespace weir::sim

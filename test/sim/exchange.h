@@ -65,6 +65,7 @@ struct Exchange {
   bool close = false;       ///< the client asks for the connection's end
   bool half_close = false;  ///< and ends its direction behind the request
   bool expect = false;      ///< 100-continue
+  bool http2 = false;       ///< the client speaks HTTP/2
   Framing request_framing = Framing::none;
   std::size_t request_size = 0;
   std::size_t request_pad = 0;  ///< bytes of a field that only makes the head larger
@@ -97,6 +98,7 @@ struct Exchange {
   bool left = false;              ///< on purpose
   Instant left_at{};              ///< and unanswered: then, not counting jumps of the clock
   Exchange* followed = nullptr;   ///< by one that was sent without waiting for its response
+  int refusals = 0;               ///< of its stream
   bool abandoned = false;         ///< sent behind one that ended the connection
   int seen_status = 0;            ///< final, or 101
   std::string seen_cause;         ///< "weir-cause" of a response that the proxy made
@@ -163,11 +165,14 @@ struct Swarm;
 struct Script {
   std::vector<Exchange*> exchanges;
   bool pipelined = false;
+  std::size_t streams = 0;  ///< over HTTP/2: at once; 0: it speaks HTTP/1
   Millis begins{0};
   Millis reads_every{0};  ///< a slow reader
   Millis rests{0};        ///< between exchanges
 };
 
 Exchange draw_exchange(Draw& draw, std::uint64_t id, const Swarm& swarm);
+/// Leaves out what its client or its servers cannot say in HTTP/2.
+void fit_http2(Exchange& x, const Script& script, const Swarm& swarm);
 
 }  // namespace weir::sim

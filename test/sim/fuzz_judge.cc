@@ -8,10 +8,17 @@
 #include <optional>
 
 #include "fuzz_world.h"
+#include "http/h2_head.h"
 #include "left_over.h"
 
 namespace weir::sim {
 namespace {
+
+constexpr std::size_t kFrameHeader = 9;  // of HTTP/2
+constexpr std::uint32_t kFrameMax = 16'384;
+constexpr std::uint32_t kResetFrame = 3;
+constexpr std::uint32_t kSettingsFrame = 4;
+constexpr std::uint32_t kTypeMax = 9;
 
 using http::Strict;
 
@@ -131,11 +138,16 @@ class FuzzJudge {
     for (const FuzzClient& client : world_.client_list_) {
       if (client.index == FuzzScript::kTcpClient) {
         judge_session(client);
+      } else if (client.index == 0 && world_.script_.http2_client) {
+        judge_frames(client.got);
       } else {
         judge_client(client);
       }
     }
-    judge_smuggling();
+    for (const FuzzServed& served : world_.served_) {
+      if (served.http2) judge_http2_served(served);
+    }
+    if (!world_.script_.http2_client) judge_smuggling();
     judge_nothing_left();
   }
 
@@ -221,6 +233,40 @@ class FuzzJudge {
         world_.violate("client {} got bytes behind the last response", client.index);
       }
     }
+  }
+
+  // RFC 9113 section 4.1: what is sent are frames that the other end must take, the last one
+  // perhaps cut; SETTINGS first.
+  void judge_frames(std::string_view bytes) {
+    const auto number = [&](std::size_t at, std::size_t count) {
+      std::uint32_t value = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+      }
+      return value;
+    };
+    for (std::size_t frames = 0; bytes.size() >= kFrameHeader; ++frames) {
+      const std::uint32_t size = number(0, 3);
+      const std::uint32_t type = number(3, 1);
+      const std::uint32_t stream = number(5, 4);
+      const bool settings = type == kSettingsFrame && stream == 0;
+      // What a server promises before it knows that nobody wants it is reset.
+      const bool own = stream == 0 || stream % 2 == 1 || type == kResetFrame;
+      if (size > kFrameMax || type > kTypeMax || !own || (frames == 0 && !settings)) {
+        return world_.violate("a frame of type {}, {} bytes on stream {}", type, size, stream);
+      }
+      bytes.remove_prefix(std::min<std::size_t>(bytes.size(), kFrameHeader + size));
+    }
+  }
+
+  void judge_http2_served(const FuzzServed& served) {
+    std::string_view got = served.got;
+    const std::string_view preface = http::kH2Preface;
+    if (!got.starts_with(preface.substr(0, got.size()))) {
+      return world_.violate("a server got something else than a preface");
+    }
+    got.remove_prefix(std::min(got.size(), preface.size()));
+    judge_frames(got);
   }
 
   void judge_session(const FuzzClient& client) {

@@ -49,6 +49,8 @@ struct FuzzScript {
   Millis reload_at{-1};
   std::array<std::vector<FuzzStep>, kClients> clients;
   std::vector<FuzzAnswer> answers;
+  bool http2_client = false;           ///< client 0 speaks HTTP/2
+  std::vector<FuzzStep> http2_server;  ///< what the one for /h2/** sends on each connection
 };
 
 /// Every text is a script.

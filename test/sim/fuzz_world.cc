@@ -14,6 +14,8 @@ namespace {
 constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
 constexpr int kHttpListener = 1;
 constexpr int kTcpListener = 2;
+constexpr std::uint16_t kTcpPort = 81;
+constexpr std::uint16_t kHttp2Port = 82;
 constexpr Millis kBound{3'600'000};     // of virtual time, for everything
 constexpr Millis kPatience{2'000'000};  // longer than all waits of a script
 constexpr Millis kConnectPatience{10'000};
@@ -51,6 +53,10 @@ servers = ["10.0.0.1:80"]
 idle_timeout = "3s"
 [upstream.two]
 servers = ["10.0.0.1:80", "10.0.0.2:80"]
+[upstream.h2]
+servers = ["10.0.0.1:82"]
+protocol = "http2"
+idle_timeout = "3s"
 [upstream.raw]
 servers = ["10.0.0.1:81"]
 [[route]]
@@ -58,6 +64,9 @@ upstream = "app"
 [[route]]
 match = { path = "/two/**" }
 upstream = "two"
+[[route]]
+match = { path = "/h2/**" }
+upstream = "h2"
 [[route]]
 match = { path = "/fixed/**" }
 respond = { status = 200, body = "fixed" }
@@ -137,20 +146,21 @@ void FuzzWorld::start_proxy() {
 
 // Nobody listens at 10.0.0.2.
 void FuzzWorld::start_server() {
-  for (const std::uint16_t port : {80, 81}) {
+  for (const std::uint16_t port : {std::uint16_t{80}, kTcpPort, kHttp2Port}) {
     const int fd = *network_.listen(at("10.0.0.1", port));
     listening_.push_back(server_loop_.io().adopt_listener(fd));
-    servers_.spawn(&FuzzWorld::accept_loop, this, listening_.back(), port == 81);
+    servers_.spawn(&FuzzWorld::accept_loop, this, listening_.back(), port);
   }
 }
 
-Task<> FuzzWorld::accept_loop(FuzzWorld* self, io::Socket* listener, bool tcp) {
+Task<> FuzzWorld::accept_loop(FuzzWorld* self, io::Socket* listener, std::uint16_t port) {
   for (;;) {
     Accept accept(self->server_loop_.io(), *listener);
     const Result<int> fd = co_await accept;
     if (fd) {
       FuzzServed& served = self->served_.emplace_back();
-      served.tunnel = tcp;
+      served.tunnel = port == kTcpPort;
+      served.http2 = port == kHttp2Port;
       self->servers_.spawn(&FuzzWorld::serve, self, &served, *fd);
     } else if (fd.error().code == Code::cancelled) {
       break;
@@ -168,17 +178,30 @@ Task<> FuzzWorld::serve(FuzzWorld* self, FuzzServed* served, int fd) {
   served->wire = &wire;
   served->answers = &answers;
   if (served->tunnel) self->begin_answer(*served, http::Strict{});
+  if (served->http2) answers.spawn(&FuzzWorld::speak_http2, self, served);
   Got& got = served->end;
   while (got == Got::bytes) {
     got = co_await wire.more();
     served->got += std::exchange(wire.in, {});
-    if (got == Got::bytes) self->proceed(*served);
+    if (got == Got::bytes && !served->http2) self->proceed(*served);
   }
   if (got == Got::stuck) self->violate("a connection to the server stays for ever");
   if (got != Got::end) wire.stream.cancel(kOver);
   served->over = served->over || got != Got::end || !served->tunnel;
   co_await answers.join();
   wire.stream.close(served->reset ? io::Stream::Close::reset : io::Stream::Close::orderly);
+}
+
+// Whatever it gets, and whether somebody listens still.
+Task<> FuzzWorld::speak_http2(FuzzWorld* self, FuzzServed* served) {
+  for (const FuzzStep& step : self->script_.http2_server) {
+    if (step.kind == FuzzStep::Kind::wait) co_await pass(self->server_loop_, step.time);
+    if (served->over) break;
+    if (step.kind == FuzzStep::Kind::send && !co_await served->wire->send(step.bytes)) break;
+    if (step.kind == FuzzStep::Kind::end) served->wire->stream.shutdown_write();
+    if (step.kind == FuzzStep::Kind::reset) served->wire->stream.cancel(kOver);
+    if (step.kind == FuzzStep::Kind::end || step.kind == FuzzStep::Kind::reset) break;
+  }
 }
 
 void FuzzWorld::begin_answer(FuzzServed& served, http::Strict request) {

@@ -70,6 +70,7 @@ struct FuzzServed {
   bool current = false;                ///< the current request has arrived …
   bool pending = false;                ///< … and is not answered before its end
   bool tunnel = false;
+  bool http2 = false;
   bool over = false;  ///< nothing more is answered
   bool reset = false;
   Got end = Got::bytes;
@@ -116,9 +117,10 @@ class FuzzWorld {
   /// Was the connection fit for another request?
   void judge_reuse(const FuzzServed& served);
 
-  static Task<> accept_loop(FuzzWorld* self, io::Socket* listener, bool tcp);
+  static Task<> accept_loop(FuzzWorld* self, io::Socket* listener, std::uint16_t port);
   static Task<> serve(FuzzWorld* self, FuzzServed* served, int fd);
   static Task<> answer(FuzzWorld* self, FuzzServed* served, FuzzArrival* arrival);
+  static Task<> speak_http2(FuzzWorld* self, FuzzServed* served);
   static Task<> run_client(FuzzWorld* self, FuzzClient* client);
   static Task<> read_client(FuzzWorld* self, Wire* wire, FuzzClient* client);
   static Task<> drain_later(FuzzWorld* self, Millis when);

@@ -3,8 +3,8 @@
 // Clients whose requests must not be passed on.
 #include <algorithm>
 
+#include "actors.h"
 #include "malformed.h"
-#include "world.h"
 
 namespace weir::sim {
 namespace {

@@ -96,6 +96,8 @@ class Judge {
       logged_[*id].push_back(std::move(line));
     } else if (line.path.empty() && !line.cause.empty() && client != nullptr) {
       nameless_[line.client].push_back(std::move(line));  // refused before there was a name
+    } else if (line.method == "PRI" && !line.cause.empty() && client != nullptr && client->http2) {
+      return;  // its preface was not read to its end
     } else {
       world_.violate("logged, but nobody sent it: {} by {}", line.path, line.client);
     }
@@ -184,7 +186,11 @@ class Judge {
     }
     const bool whole = x.response_complete && x.seen_cause.empty() && x.way == Way::http &&
                        x.ask != Ask::bad_chunk;
-    if (whole && !line.cause.empty()) {
+    // A length can be reached though the stream is not ended, for its connection broke: RFC 9113
+    // section 8.1.1.
+    const bool unended = world_.swarm.h2_servers && line.cause == "upstream_truncated" &&
+                         x.response_framing == Framing::known;
+    if (whole && !line.cause.empty() && !unended) {
       world_.violate("exchange {}: the client has all of it, logged is {}", x.id, line.cause);
     }
     const bool broken = x.sent && !x.response_complete && !x.left && !x.abandoned;
@@ -198,7 +204,8 @@ class Judge {
   bool may_be_lost(const Exchange& x) {
     if (x.broken_by_network()) return true;
     // Who sends on after an early response has some seconds to read it, and the clock jumps.
-    if (world_.swarm.faults.clock_jump > 0 && x.request_size > 0) return true;
+    // Of a connection of HTTP/2 what was handed to it goes with it.
+    if (world_.swarm.faults.clock_jump > 0 && (x.request_size > 0 || x.http2)) return true;
     for (const Exchange* next = x.followed; next != nullptr; next = next->followed) {
       const std::vector<Line>& lines = logged_[next->id];
       if (lines.size() != 1 || !lines.front().cause.empty()) return true;

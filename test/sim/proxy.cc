@@ -71,6 +71,9 @@ void World::make_config() {
     upstream.idle_max = 1 + draw_.below(8);
     upstream.requests_max = swarm.server_requests_max;
     upstream.lifetime = swarm.server_lifetime;
+    upstream.streams_max = swarm.server_streams_max;
+    const bool http2 = swarm.h2_servers && upstream.name == "app";
+    if (http2) upstream.protocol = config::UpstreamProtocol::http2;
     if (draw_.chance(0.5)) upstream.balance = config::Balance::least_connections;
     for (std::size_t i = 0; i < kServers; ++i) {
       config::Server& server = upstream.servers.emplace_back();

@@ -34,6 +34,7 @@ Swarm draw_compared(Draw& draw, std::uint64_t /*seed*/, std::size_t /*servers*/)
   if (swarm.narrow) swarm.faults.receive_capacity = 1'000 + draw.below(64'000);
   swarm.malformed = 0.1;
   if (draw.chance(0.3)) swarm.padded = 0.01 * static_cast<double>(1 + draw.below(50));
+  draw_http2(draw, swarm);
   return swarm;
 }
 

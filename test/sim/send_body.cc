@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 
-#include "world.h"
+#include "actors.h"
 
 namespace weir::sim {
 namespace {
@@ -11,7 +11,7 @@ constexpr std::array<std::size_t, 5> kPiecesMax = {100, 100, 60'000, 60'000, 200
 
 }  // namespace
 
-Task<Sent> send_body(World& world, Wire& wire, Sending what) {
+Task<Sent> send_body(World& world, Sink& sink, Sending what) {
   const auto random = [&](std::uint64_t limit) { return world.random(what.id, what.side, limit); };
   std::string text = std::move(what.head);
   const bool none =
@@ -19,12 +19,12 @@ Task<Sent> send_body(World& world, Wire& wire, Sending what) {
   const bool alone = none || what.stop_at == 0 || random(2) == 0;
   if (none) *what.finished = *what.finished || what.framing == Framing::known;
   if (alone) {
-    if (!co_await wire.send(std::exchange(text, {}))) co_return Sent::failed;
+    if (!co_await sink.put(std::exchange(text, {}), Sink::Last::no)) co_return Sent::failed;
     if (none) co_return Sent::whole;
   }
   for (std::size_t at = 0;;) {
     if (at >= what.stop_at) {
-      if (what.bad_chunk) co_await wire.send("x\r\n");
+      if (what.bad_chunk) co_await sink.put("x\r\n", Sink::Last::no);
       co_return Sent::stopped;
     }
     const std::size_t piece_max = kPiecesMax[random(kPiecesMax.size())];
@@ -43,9 +43,10 @@ Task<Sent> send_body(World& world, Wire& wire, Sending what) {
     }
     if (what.framing == Framing::known && at == what.size) *what.finished = true;
     if (last && what.framing == Framing::chunked) *what.finished = true;
-    if (!co_await wire.send(std::exchange(text, {}))) co_return Sent::failed;
+    const Sink::Last end = last ? Sink::Last::yes : Sink::Last::no;
+    if (!co_await sink.put(std::exchange(text, {}), end)) co_return Sent::failed;
     if (last) co_return Sent::whole;
-    if (what.dawdles.count() > 0) co_await pass(wire.stream.loop(), what.dawdles);
+    if (what.dawdles.count() > 0) co_await pass(sink.loop(), what.dawdles);
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "actors.h"
 #include "io/sim_socket.h"
-#include "world.h"
 
 namespace weir::sim {
 namespace {
@@ -11,6 +11,7 @@ constexpr Error kOver{Code::cancelled, Cause::none, 0, "over"};
 constexpr Millis kNoticed{20};  // and twice the network's delay: then the proxy has looked
 
 constexpr Millis kCrowded{1'000};
+constexpr std::size_t kRoomy = 65'536;
 
 enum class Next : std::uint8_t { request, close, reset };
 
@@ -42,29 +43,7 @@ Task<bool> read_request_body(World& world, Wire& wire, Exchange& x, Framing fram
                              std::size_t size) {
   Check check{x.id, Side::request};
   const Body body = co_await wire.read_body(framing, size, check, UINT64_MAX, &x.request_seen);
-  switch (body) {
-    case Body::whole: {
-      x.request_complete = true;
-      const bool right = x.request_finished && check.at == x.request_size;
-      if (!right) {
-        world.violate("exchange {}: the request looks complete with {} of {} bytes", x.id, check.at,
-                      x.request_size);
-      }
-      co_return right;
-    }
-    case Body::left:
-    case Body::cut: co_return false;
-    case Body::malformed:
-      world.violate("exchange {}: the server got a malformed body", x.id);
-      co_return false;
-    case Body::foreign:
-      world.violate("exchange {}: foreign bytes in the request from {}", x.id, check.at);
-      co_return false;
-    case Body::stuck:
-      world.violate("exchange {}: the server waits for ever for the request", x.id);
-      co_return false;
-  }
-  co_return false;
+  co_return take_request_end(world, x, body, check.at);
 }
 
 Task<> write_tunnel(World* world, Wire* wire, Exchange* x) {
@@ -169,52 +148,6 @@ Task<Next> respond(World& world, Wire& wire, Exchange& x, Served& served) {
   co_return Next::request;
 }
 
-/// The exchange whose head this is; nullptr: nobody's.
-Exchange* take_head(World& world, Wire& wire, const Head& head) {
-  const std::size_t space = head.first.find(' ');
-  const std::size_t end = head.first.rfind(' ');
-  const std::string_view target =
-      space < end ? std::string_view(head.first).substr(space + 1, end - space - 1) : "";
-  const std::optional<std::uint64_t> id = id_of(target);
-  Exchange* x = id ? world.find(*id) : nullptr;
-  if (x == nullptr || !x->sent || x->way == Way::malformed ||
-      head.get("x-id") != std::to_string(*id) || head.first.substr(0, space) != x->method) {
-    world.violate("a server got a request that nobody sent: {}", head.first);
-    return nullptr;
-  }
-  x->request_seen.heads = wire.head_text;
-  world.note("server {}: {} arrived, {}", wire.server, head.first, name(x->serve));
-  if (world.gone_since(wire.server) < x->begun_at) {
-    world.violate("exchange {}: at a server that no name leads to", x->id);
-  }
-  if (x->request_pad > 0 && head.get("x-pad") != pad(x->id, Side::request, x->request_pad)) {
-    world.violate("exchange {}: the request's field is not what was sent", x->id);
-  }
-  return x;
-}
-
-// RFC 9110 section 9.2.2: what has no body and is idempotent may be sent again, and here only when
-// a connection that had been kept ended before any answer.
-void take_arrival(World& world, Wire& wire, Exchange& x, const Served& served) {
-  const bool has_body = x.way == Way::http && x.request_size > 0;
-  const bool once = has_body || x.method == "POST" || x.request_framing == Framing::chunked;
-  const bool kept = served.last != 0;
-  if (++x.arrivals > 1) {
-    const bool answered =
-        x.server_wire != nullptr && x.server_wire->ends[0].taken > x.answered_from;
-    // What was sent first, and did not get far before its connection broke, was overtaken.
-    const bool overtaken = kept && !x.on_kept;
-    if (once || (!overtaken && (answered || !x.on_kept))) {
-      world.violate("exchange {}: {} arrived {} times{}{}", x.id, x.method, x.arrivals,
-                    answered ? ", though an answer had begun" : "",
-                    x.on_kept ? "" : ", though its first connection was new");
-    }
-  }
-  x.server_wire = wire.connection();
-  x.answered_from = wire.handed;
-  x.on_kept = kept;
-}
-
 // No connection is used again after anything doubtful: neither with bytes that nobody asked for,
 // nor after its end; what the proxy was not told of yet it cannot know, for a short while.
 void check_reuse(World& world, Wire& wire, const Served& served, std::uint64_t place) {
@@ -234,13 +167,6 @@ void check_reuse(World& world, Wire& wire, const Served& served, std::uint64_t p
   }
 }
 
-/// How soon the proxy knows what happens to it, and the other end what it does then.
-Micros told_within(World& world) {
-  if (world.swarm.tight()) return std::chrono::hours(1);
-  const Micros crowded = world.swarm.crowd ? kCrowded : Millis(0);  // it takes many turns
-  return kNoticed + crowded + 4 * world.network.delay_bound();
-}
-
 // An idle connection that has ended is closed at once. It is idle when its last client has it all,
 // and when no part of another request was sent: that goes on to its end, which takes its time, and
 // was begun before the proxy could know (check_reuse).
@@ -257,23 +183,6 @@ void check_let_go(World& world, Wire& wire, const Served& served, std::uint64_t 
   const Micros held = world.network.lived() - std::max(served.ended_at, x->done_at);
   if (held > told_within(world)) {
     world.violate("exchange {}: its connection had ended and was kept for {} us", x->id,
-                  held.count());
-  }
-}
-
-// Nobody waits for ever for a server that does not answer, and when the client is gone not at all.
-void check_silence(World& world, const Exchange& x, Instant arrived) {
-  if (x.request_framing != Framing::none) return;
-  const Micros waited = world.network.lived() - arrived;
-  if (waited > world.timeouts().upstream_head + told_within(world)) {
-    world.violate("exchange {}: its answer was waited for {} us", x.id, waited.count());
-  }
-  if (x.left_at == Instant{}) return;
-  const bool at_once = x.ask == Ask::reset_unanswered && !x.half_close;
-  const Micros grace = at_once ? Millis(0) : world.timeouts().client_half_close;
-  const Micros held = world.network.lived() - std::max(x.left_at, arrived);
-  if (held > grace + told_within(world)) {
-    world.violate("exchange {}: its client had gone and its connection was kept for {} us", x.id,
                   held.count());
   }
 }
@@ -303,13 +212,13 @@ Task<Next> serve_one(World& world, Wire& wire, Served& served) {
   const std::uint64_t place = wire.received - wire.in.size();
   const Got got = co_await read_next_head(world, wire, head, served, place);
   if (got != Got::bytes) co_return Next::close;
-  Exchange* const found = take_head(world, wire, head);
+  Exchange* const found = take_request_head(world, wire, head);
   const auto framing = framing_of(head, Framing::none);
   if (found == nullptr) co_return Next::reset;
   Exchange& x = *found;
   check_reuse(world, wire, served, place);
   if (served.ended) co_return Next::reset;  // not looked at
-  take_arrival(world, wire, x, served);
+  take_arrival(world, wire, x, served.last != 0, wire.handed);
   served.last = x.id;
   if (!framing) {
     world.violate("exchange {}: the request's length is ambiguous", x.id);
@@ -359,6 +268,103 @@ void hang_up(Wire& wire, Next next) {
 }
 
 }  // namespace
+
+bool take_request_end(World& world, Exchange& x, Body body, std::uint64_t bytes) {
+  switch (body) {
+    case Body::whole: {
+      x.request_complete = true;
+      const bool right = x.request_finished && bytes == x.request_size;
+      if (!right) {
+        world.violate("exchange {}: the request looks complete with {} of {} bytes", x.id, bytes,
+                      x.request_size);
+      }
+      return right;
+    }
+    case Body::left:
+    case Body::cut: return false;
+    case Body::malformed:
+      world.violate("exchange {}: the server got a malformed body", x.id);
+      return false;
+    case Body::foreign:
+      world.violate("exchange {}: foreign bytes in the request from {}", x.id, bytes);
+      return false;
+    case Body::stuck:
+      world.violate("exchange {}: the server waits for ever for the request", x.id);
+      return false;
+  }
+  return false;
+}
+
+Exchange* take_request_head(World& world, Wire& wire, const Head& head) {
+  const std::size_t space = head.first.find(' ');
+  const std::size_t end = head.first.rfind(' ');
+  const std::string_view target =
+      space < end ? std::string_view(head.first).substr(space + 1, end - space - 1) : "";
+  const std::optional<std::uint64_t> id = id_of(target);
+  Exchange* x = id ? world.find(*id) : nullptr;
+  if (x == nullptr || !x->sent || x->way == Way::malformed ||
+      head.get("x-id") != std::to_string(*id) || head.first.substr(0, space) != x->method) {
+    world.violate("a server got a request that nobody sent: {}", head.first);
+    return nullptr;
+  }
+  x->request_seen.heads = wire.head_text;
+  world.note("server {}: {} arrived, {}", wire.server, head.first, name(x->serve));
+  if (world.gone_since(wire.server) < x->begun_at) {
+    world.violate("exchange {}: at a server that no name leads to", x->id);
+  }
+  if (x->request_pad > 0 && head.get("x-pad") != pad(x->id, Side::request, x->request_pad)) {
+    world.violate("exchange {}: the request's field is not what was sent", x->id);
+  }
+  return x;
+}
+
+// RFC 9110 section 9.2.2: what has no body and is idempotent may be sent again, and here only when
+// a connection that had been kept ended before any answer.
+void take_arrival(World& world, Wire& wire, Exchange& x, bool kept, std::uint64_t answered_from) {
+  const bool has_body = x.way == Way::http && x.request_size > 0;
+  const bool once = has_body || x.method == "POST" || x.request_framing == Framing::chunked;
+  if (++x.arrivals > 1) {
+    const bool answered =
+        x.server_wire != nullptr && x.server_wire->ends[0].taken > x.answered_from;
+    // What was sent first, and did not get far before its connection broke, was overtaken.
+    const bool overtaken = kept && !x.on_kept;
+    if (once || (!overtaken && (answered || !x.on_kept))) {
+      world.violate("exchange {}: {} arrived {} times{}{}", x.id, x.method, x.arrivals,
+                    answered ? ", though an answer had begun" : "",
+                    x.on_kept ? "" : ", though its first connection was new");
+    }
+  }
+  x.server_wire = wire.connection();
+  x.answered_from = answered_from;
+  x.on_kept = kept;
+}
+
+Micros told_within(World& world) {
+  if (world.swarm.tight()) return std::chrono::hours(1);
+  const Micros crowded = world.swarm.crowd ? kCrowded : Millis(0);  // it takes many turns
+  return kNoticed + crowded + 4 * world.network.delay_bound();
+}
+
+bool is_roomy(const World& world) {
+  const io::SimFaults& faults = world.swarm.faults;
+  return faults.receive_capacity >= kRoomy && faults.short_write == 0 && !world.swarm.tight();
+}
+
+void check_silence(World& world, const Exchange& x, Instant arrived) {
+  if (x.request_framing != Framing::none) return;
+  const Micros waited = world.network.lived() - arrived;
+  if (waited > world.timeouts().upstream_head + told_within(world)) {
+    world.violate("exchange {}: its answer was waited for {} us", x.id, waited.count());
+  }
+  if (x.left_at == Instant{} || (x.http2 && !is_roomy(world))) return;
+  const bool at_once = x.http2 || (x.ask == Ask::reset_unanswered && !x.half_close);
+  const Micros grace = at_once ? Millis(0) : world.timeouts().client_half_close;
+  const Micros held = world.network.lived() - std::max(x.left_at, arrived);
+  if (held > grace + told_within(world)) {
+    world.violate("exchange {}: its client had gone and its connection was kept for {} us", x.id,
+                  held.count());
+  }
+}
 
 Task<> serve_http(World& world, Wire& wire) {
   Served served;

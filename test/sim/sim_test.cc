@@ -36,6 +36,7 @@ Played play(std::uint64_t seed, Trace trace) {
   Played played;
   played.description = "(not made yet)";
   set_last_words(report(seed, played));
+  pool_release();  // what is kept decides when loops look at it, and must not be of other seeds
   const std::int64_t live = pool_counts().live;
   {
     World world(seed, trace);

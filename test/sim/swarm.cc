@@ -11,6 +11,7 @@ namespace {
 
 // Less would need more than the patience of a client for the largest bodies.
 constexpr std::size_t kCapacityMin = 400;
+constexpr std::uint32_t kWindowMin = 1'000;
 
 io::SimFaults draw_faults(Draw& draw) {
   io::SimFaults faults;
@@ -87,12 +88,33 @@ void draw_scene(Draw& draw, Swarm& swarm) {
 
 }  // namespace
 
+void draw_http2(Draw& draw, Swarm& swarm) {
+  constexpr std::array kShares = {0.0, 0.0, 0.5, 1.0};
+  constexpr std::array<std::size_t, 4> kFrames = {100, 1'000, 16'384, 16'384};
+  swarm.h2_clients = kShares[draw.below(kShares.size())];
+  swarm.h2_servers = draw.chance(0.5);
+  if (draw.chance(0.5)) {
+    swarm.h2_window =
+        static_cast<std::uint32_t>(kWindowMin + draw.below(draw.chance(0.5) ? 4'000 : 300'000));
+  }
+  swarm.h2_frame_max = kFrames[draw.below(kFrames.size())];
+  if (draw.chance(0.2)) swarm.h2_padding = draw.below(200);
+  if (draw.chance(0.5)) swarm.server_streams_max = 1 + draw.below(10);
+  // What is refused before the limit is known is not compared.
+  if (!swarm.compared && draw.chance(0.3))
+    swarm.h2_streams_max = 1 + static_cast<std::uint32_t>(draw.below(10));
+  if (swarm.weather == Weather::calm || swarm.compared) return;
+  if (draw.chance(0.3)) swarm.h2_refuses = 0.01 * static_cast<double>(1 + draw.below(50));
+  if (draw.chance(0.3)) swarm.h2_goaways = 0.01 * static_cast<double>(1 + draw.below(50));
+}
+
 Swarm draw_swarm(Draw& draw, std::uint64_t seed, std::size_t servers) {
   Swarm swarm;
   // Every fourth seed is calm: then nothing may go wrong at all.
   swarm.weather = seed % 4 == 0 ? Weather::calm : Weather::stormy;
   draw_scene(draw, swarm);
   draw_operators(draw, swarm, servers);
+  draw_http2(draw, swarm);
   if (swarm.weather == Weather::calm) return swarm;
   swarm.faults = draw_faults(draw);
   if (draw.chance(0.4)) swarm.server_idle = Millis(1 + draw.below(100));
@@ -153,6 +175,17 @@ std::string describe(const Swarm& swarm) {
   }
   add("malformed", swarm.malformed, 0.0);
   add("padded", swarm.padded, 0.0);
+  add("h2_clients", swarm.h2_clients, 0.0);
+  if (swarm.h2_servers) text += ", h2 servers";
+  if (swarm.h2_servers || swarm.h2_clients > 0) {
+    add("h2_window", swarm.h2_window, Swarm{}.h2_window);
+    add("h2_streams_max", swarm.h2_streams_max, 0U);
+    add("h2_frame_max", swarm.h2_frame_max, Swarm{}.h2_frame_max);
+    add("h2_padding", swarm.h2_padding, 0U);
+    add("h2_refuses", swarm.h2_refuses, 0.0);
+    add("h2_goaways", swarm.h2_goaways, 0.0);
+    add("server_streams_max", swarm.server_streams_max, Swarm{}.server_streams_max);
+  }
   if (swarm.drains) add("drain_ms", swarm.drain_at.count(), -1);
   if (swarm.calms) add("calm_ms", swarm.calm_at.count(), -1);
   add("reloads", swarm.reloads.size(), 0U);

@@ -56,13 +56,25 @@ struct Swarm {
   Millis calm_at{0};
   std::vector<Reload> reloads;
   std::vector<Crash> crashes;
-  bool narrow = false;    ///< sockets have small buffers, where they are real
-  bool compared = false;  ///< only what ends alike on every backend: see same_test.cc
+  // HTTP/2
+  double h2_clients = 0;    ///< of all clients
+  bool h2_servers = false;  ///< all of them, but those of the TCP listener
+  std::uint32_t h2_window = 65'535;
+  std::uint32_t h2_streams_max = 0;  ///< that a server allows; 0: as many as the protocol does
+  std::size_t h2_frame_max = 16'384;
+  std::size_t h2_padding = 0;
+  double h2_refuses = 0;                ///< a server refuses a stream
+  double h2_goaways = 0;                ///< a server goes away without a warning
+  std::size_t server_streams_max = 32;  ///< of the proxy's settings
+  bool narrow = false;                  ///< sockets have small buffers, where they are real
+  bool compared = false;                ///< only what ends alike on every backend: see same_test.cc
 
   /// Something about memory can go wrong.
   [[nodiscard]] bool tight() const { return budget < 64_MiB; }
 };
 
+/// What is there of HTTP/2.
+void draw_http2(Draw& draw, Swarm& swarm);
 Swarm draw_swarm(Draw& draw, std::uint64_t seed, std::size_t servers);
 std::string describe(const Swarm& swarm);
 

@@ -43,6 +43,12 @@ std::string shown_line(std::string_view line, const Exchange& x) {
 
 void show(std::string& out, std::string_view title, const Seen& seen, const Exchange& x) {
   out += fmt::format("  {}\n", title);
+  // A reset takes along what was not sent yet, as far as to the head.
+  const bool broken = seen.end == name(Body::cut) || seen.end == name(Got::broken);
+  if (x.http2 && &seen == &x.response_seen && broken) {
+    out += "    reset\n";
+    return;
+  }
   for (const std::string_view text :
        {std::string_view(seen.heads), std::string_view(seen.trailers)}) {
     for (std::string_view rest = text; !rest.empty();) {
@@ -62,7 +68,8 @@ std::string plan(const Exchange& x) {
   std::string text = fmt::format("exchange {}: {}", x.id, kWays[static_cast<std::size_t>(x.way)]);
   if (x.way == Way::malformed) return text + fmt::format(" {}\n", x.malformed);
   text += fmt::format(" {}, {} bytes up, {} bytes down", x.method, x.request_size, x.response_size);
-  for (const auto& [is, word] : {std::pair(x.early, "early"),
+  for (const auto& [is, word] : {std::pair(x.http2, "HTTP/2"),
+                                 {x.early, "early"},
                                  {x.expect, "expect"},
                                  {x.close, "close"},
                                  {x.half_close, "half-close"},

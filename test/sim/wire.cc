@@ -110,6 +110,11 @@ Task<bool> Wire::send(std::string bytes) {
   co_return sent.has_value();
 }
 
+Task<bool> Wire::put(std::string bytes, Last) {
+  const bool sent = co_await send(std::move(bytes));
+  co_return sent;
+}
+
 Task<Got> Wire::read_head(Head& head) {
   head = {};
   std::size_t end = 0;

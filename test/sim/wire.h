@@ -39,7 +39,19 @@ struct Head {
   [[nodiscard]] std::size_t count(std::string_view name) const;
 };
 
-class Wire {
+/// What takes the bytes of a body: a connection, or one stream of it.
+class Sink {
+ public:
+  /// `last`: nothing follows, for those that tell the other end.
+  enum class Last : std::uint8_t { no, yes };
+  virtual Task<bool> put(std::string bytes, Last last) = 0;
+  [[nodiscard]] virtual io::Loop& loop() = 0;
+
+ protected:
+  ~Sink() = default;
+};
+
+class Wire final : public Sink {
  public:
   Wire(io::Loop& loop, io::Socket* socket, Millis reads_every = Millis(0));
   Wire(const Wire&) = delete;
@@ -56,6 +68,8 @@ class Wire {
 
   Task<Got> more();
   Task<bool> send(std::string bytes);
+  Task<bool> put(std::string bytes, Last last) override;
+  [[nodiscard]] io::Loop& loop() override { return stream.loop(); }
   Task<Got> read_head(Head& head);
   /// Reads until the end of the message, or `stop_at` bytes. `size` is for Framing::known.
   /// Told to `seen`, unless that is nullptr.

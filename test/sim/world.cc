@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "actors.h"
 #include "resolver.h"
 
 namespace weir::sim {
@@ -30,6 +31,8 @@ Task<> serve(World* world, int fd, Way way, std::size_t server) {
   world->enter(wire);
   if (way == Way::tcp) {
     co_await serve_tcp(*world, wire);
+  } else if (world->swarm.h2_servers) {
+    co_await serve_http2(*world, wire);
   } else {
     co_await serve_http(*world, wire);
   }
@@ -68,10 +71,12 @@ void World::draw_scripts() {
     script.begins = Millis(draw_.below(2'000));
     if (draw_.chance(0.15)) script.reads_every = Millis(1 + draw_.below(30));
     if (draw_.chance(0.3)) script.rests = Millis(draw_.below(100));
+    if (draw_.chance(swarm.h2_clients)) script.streams = 1 + draw_.below(8);
     if (swarm.long_rests) script.rests = Millis(draw_.below(12'000));
     const std::size_t count = 1 + draw_.below(swarm.crowd ? 2 : 8);
     for (std::size_t j = 0; j < count; ++j) {
       script.exchanges.push_back(&exchanges_.emplace_back(draw_exchange(draw_, ++id, swarm)));
+      fit_http2(*script.exchanges.back(), script, swarm);
     }
   }
 }
@@ -118,14 +123,21 @@ Task<> World::run_client(World* self, Script* script) {
       co_await pass(self->client_loop, Millis(50));
       continue;
     }
-    Wire wire(self->client_loop, *socket, script->reads_every);
+    const bool http2 = script->exchanges[next]->http2;
+    // Who reads slowly does it on the connection, or stream by stream.
+    const bool by_stream = http2 && script->streams % 2 == 0;
+    Wire wire(self->client_loop, *socket, by_stream ? Millis(0) : script->reads_every);
+    const std::size_t before = next;
     if (way == Way::tcp) {
       co_await converse_tcp(*self, wire, *script->exchanges[next++]);
     } else if (way == Way::malformed) {
       co_await converse_malformed(*self, wire, *script->exchanges[next++]);
+    } else if (http2) {
+      co_await converse_http2(*self, wire, *script, next);
     } else {
       co_await converse(*self, wire, *script, next);
     }
+    if (next == before) ++failures;
   }
 }
 
@@ -198,6 +210,23 @@ std::string World::log() const {
   std::string lines;
   for (const Proxy& proxy : proxies_) lines += proxy.lines;
   return lines;
+}
+
+H2Knobs World::h2_server_knobs() const {
+  H2Knobs knobs;
+  knobs.window = swarm.h2_window;
+  knobs.connection_window = swarm.h2_window * 2;
+  knobs.streams_max = swarm.h2_streams_max;
+  knobs.frame_max = swarm.h2_frame_max;
+  knobs.padding_max = swarm.h2_padding;
+  return knobs;
+}
+
+H2Knobs World::h2_knobs(const Script& script) const {
+  H2Knobs knobs = h2_server_knobs();
+  knobs.streams_max = 0;
+  if (script.streams % 2 == 0) knobs.reads_every = script.reads_every;
+  return knobs;
 }
 
 std::uint64_t World::random(std::uint64_t id, Side side, std::uint64_t limit) {

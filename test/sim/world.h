@@ -14,6 +14,7 @@
 
 #include "async/scope.h"
 #include "exchange.h"
+#include "h2_peer.h"
 #include "io/loop.h"
 #include "io/sim_network.h"
 #include "proxy/log_sink.h"
@@ -70,6 +71,8 @@ class World {
   [[nodiscard]] const io::SocketAddress& address(Way way) const {
     return way == Way::tcp ? tcp_address_ : http_address_;
   }
+  [[nodiscard]] H2Knobs h2_knobs(const Script& script) const;
+  [[nodiscard]] H2Knobs h2_server_knobs() const;
   [[nodiscard]] const config::Timeouts& timeouts() const { return config_->timeouts; }
   [[nodiscard]] Millis idle_timeout() const { return config_->upstreams.front().idle_timeout; }
   /// Since when no worker sends new exchanges to the server with this number; kNever: some do.
@@ -169,34 +172,6 @@ class World {
   bool draining_ = false;
   std::vector<std::string> violations_;
 };
-
-// --- what clients and servers have in common -------------------------------------
-
-/// A body, or the raw bytes of one direction of a tunnel, and how it is sent.
-struct Sending {
-  std::uint64_t id;
-  Side side;
-  Framing framing;
-  std::size_t size;
-  std::size_t stop_at = SIZE_MAX;  ///< bytes; then Sent::stopped
-  Millis dawdles{0};
-  bool trailers = false;
-  bool* finished;          ///< set before the last of it leaves; not for Framing::until_close
-  std::string head;        ///< goes ahead, in its own segment or with the first bytes
-  bool bad_chunk = false;  ///< instead of stopping: what is no chunk
-};
-enum class Sent : std::uint8_t { whole, stopped, failed };
-Task<Sent> send_body(World& world, Wire& wire, Sending what);
-
-/// The connection of one client from its first request on; `next`: of the script.
-Task<> converse(World& world, Wire& wire, Script& script, std::size_t& next);
-/// A session through the TCP listener.
-Task<> converse_tcp(World& world, Wire& wire, Exchange& x);
-/// A connection with a request that no proxy may pass on.
-Task<> converse_malformed(World& world, Wire& wire, Exchange& x);
-/// A connection that a server has accepted, to its end.
-Task<> serve_http(World& world, Wire& wire);
-Task<> serve_tcp(World& world, Wire& wire);
 
 /// Compares what was seen with what was logged.
 void judge(World& world);
