@@ -20,7 +20,7 @@ class H2ClientTest : public ::testing::Test {
   H2ClientRequest* ask() {
     pair = world.pair();
     H2ClientRequest* request =
-        H2Client::open_new(upstream, upstream.pick({}), pair.near->release(), nullptr);
+        H2Client::open_new(upstream, upstream.pick({}), {pair.near->release(), {}}, nullptr);
     http::RequestHead head;
     head.method_name = "GET";
     request->start(head, "/", {}, {});
