@@ -33,6 +33,16 @@ class PassthroughTest : public testing::Test {
   std::map<std::string, std::shared_ptr<Upstream>> upstreams_;
 };
 
+TEST_F(PassthroughTest, NamesAreThoseOfEntriesWhateverTheProtocol) {
+  const std::vector<config::Passthrough> entries = {
+      {{"a.test"}, {"h2"}, "a"}, {{"*.b.test"}, {}, "b"}, {{}, {"acme"}, "c"}};
+  const Passthrough passthrough(entries, upstreams_);
+  for (const char* name : {"a.test", "x.b.test"}) EXPECT_TRUE(passthrough.names(name)) << name;
+  for (const char* name : {"", "b.test", "x.y.b.test", "c.test", ".b.test"}) {
+    EXPECT_FALSE(passthrough.names(name)) << name;
+  }
+}
+
 TEST_F(PassthroughTest, AnExactNameThenAWildcardOfOneLabelThenAny) {
   const std::vector<config::Passthrough> entries = {{{}, {"acme"}, "d"},
                                                     {{"*.example", "*.com"}, {}, "b"},

@@ -106,6 +106,33 @@ TEST_F(TlsStoreTest, ChangesAreSeen) {
   EXPECT_TRUE(store_.changed());
 }
 
+// A pool is kept while what its connections were made with is the same.
+TEST_F(TlsStoreTest, AnUpstreamKeepsItsContextUntilSomethingChanges) {
+  config::Upstream& upstream = config_.upstreams.emplace_back();
+  upstream.name = "app";
+  upstream.tls.emplace().ca = path("a.pem");
+  config_.upstreams.emplace_back().name = "plain";
+  const TlsContexts first = load();
+  ASSERT_EQ(first.upstreams.size(), 2u);
+  ASSERT_NE(first.upstreams[0], nullptr);
+  EXPECT_EQ(first.upstreams[1], nullptr);
+  EXPECT_EQ(load().upstreams[0], first.upstreams[0]);
+  write("a.pem", "other.test");
+  EXPECT_TRUE(store_.changed());
+  const TlsContexts second = load();
+  EXPECT_NE(second.upstreams[0], first.upstreams[0]);
+  upstream.protocol = config::UpstreamProtocol::http2;
+  const TlsContexts third = load();
+  EXPECT_NE(third.upstreams[0], second.upstreams[0]);
+  EXPECT_EQ(third.upstreams[0]->settings().alpn, "h2");
+  spoil("a.pem");
+  EXPECT_EQ(load().upstreams[0], third.upstreams[0]) << "what was read before stays in use";
+  TlsStore fresh(kNow);
+  problems_.clear();
+  EXPECT_EQ(fresh.load(config_, kNow, problems_).upstreams[0], nullptr);
+  EXPECT_GE(errors(), 1u);
+}
+
 TEST_F(TlsStoreTest, TheSelfSignedOneIsKept) {
   config_.listens.front().tls.emplace().self_signed = true;
   const auto first = load().listeners[0]->settings().certificates.front();

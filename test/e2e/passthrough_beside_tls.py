@@ -117,7 +117,21 @@ class Beside(Case):
         response = self.client(weir).get()
         self.assertEqual(response.status, 400)
         self.assertIn(b"https://", response.body)
+        self.assertEqual(response.fields.get("weir-cause"), "tls_plain_http")
+        self.assertEqual(weir.logged(3)[-1]["bytes_sent"], len(response.body))
         self.assertEqual(weir.status()["causes"], {"tls_plain_http": 1})
+
+    def test_a_passed_name_is_not_had_on_an_ended_connection(self):
+        """A browser shares connections among the names of a certificate: it is sent on its way."""
+        self.cert, self.key = self.authority.issue(ENDED, "*.test")
+        weir = self.start(self.settings())
+        for name in (ENDED, "other.test", None):
+            client = self.connect(weir, name, trusting())
+            refused = client.get("/x", host=PASSED)
+            self.assertEqual((refused.status, refused.fields.get("weir-cause")),
+                             (421, "misdirected_request"), name)
+            self.assertEqual(client.get("/x", host=f"{ENDED}:{weir.port}").status, 200, name)
+        self.assertEqual(self.connect(weir, PASSED).get("/who").status, 200)
 
     def test_reload_moves_a_name(self):
         """Who is connected stays where he is, who comes gets what is in force."""
