@@ -11,7 +11,7 @@
 namespace weir::proxy {
 namespace {
 
-constexpr int kRoomAttempts = 20;
+constexpr int kRoomAttempts = 60;
 constexpr Millis kRoomPause{5};
 
 // On a new connection the kernel has room for it, so that this hardly ever waits.
