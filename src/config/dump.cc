@@ -116,8 +116,6 @@ class Dump {
       for (const std::string& protocol : tls.alpn) protocols.push_back(quoted(protocol));
       parts.push_back(fmt::format("alpn = [{}]", list(protocols)));
     }
-    if (!tls.client_ca.empty()) parts.push_back("client_ca = " + quoted(tls.client_ca));
-    if (!tls.client_crl.empty()) parts.push_back("client_crl = " + quoted(tls.client_crl));
     return fmt::format("{{ {} }}", list(parts));
   }
 
@@ -165,9 +163,6 @@ class Dump {
 
   std::string tls_text(const UpstreamTls& tls) const {
     std::vector<std::string> parts;
-    if (!tls.ca.empty()) parts.push_back("ca = " + quoted(tls.ca));
-    if (!tls.cert.empty()) parts.push_back("cert = " + quoted(tls.cert));
-    if (!tls.key.empty()) parts.push_back("key = " + quoted(tls.key));
     if (!tls.pins.empty()) {
       std::vector<std::string> pins;
       for (const std::string& pin : tls.pins) pins.push_back(quoted(pin));

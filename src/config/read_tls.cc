@@ -12,17 +12,6 @@
 namespace weir::config {
 namespace {
 
-/// A path, relative to the file that it is written in.
-void read_path(Report& report, const Node& node, const Setting& setting, std::string& into) {
-  std::string path;
-  read_value(report, node, setting, path);
-  if (path.empty()) return;
-  const std::string& file = report.file_at(node.place);
-  const std::size_t slash = file.rfind('/');
-  const bool relative = !path.starts_with('/') && slash != std::string::npos;
-  into = relative ? file.substr(0, slash + 1) + path : path;
-}
-
 // A mistyped name is most likely the missing one, and is reported already; as is what is wrong in
 // a list.
 bool mistyped(const Node& node) {
@@ -77,11 +66,11 @@ void read_listen_tls(Report& report, const Node& node, const Setting& setting, L
 }
 
 void read_tls_cert(Report& report, const Node& node, const Setting& setting, TlsDraft& into) {
-  read_path(report, node, setting, into.own.cert);
+  read_value(report, node, setting, into.own.cert);
 }
 
 void read_tls_key(Report& report, const Node& node, const Setting& setting, TlsDraft& into) {
-  read_path(report, node, setting, into.own.key);
+  read_value(report, node, setting, into.own.key);
 }
 
 void read_tls_certificates(Report& report, const Node& node, const Setting& setting,
@@ -118,22 +107,14 @@ void read_tls_alpn(Report& report, const Node& node, const Setting& setting, Tls
   into.alpn = std::move(protocols);
 }
 
-void read_tls_client_ca(Report& report, const Node& node, const Setting& setting, TlsDraft& into) {
-  read_path(report, node, setting, into.client_ca);
-}
-
-void read_tls_client_crl(Report& report, const Node& node, const Setting& setting, TlsDraft& into) {
-  read_path(report, node, setting, into.client_crl);
-}
-
 void read_certificate_cert(Report& report, const Node& node, const Setting& setting,
                            TlsCertificate& into) {
-  read_path(report, node, setting, into.cert);
+  read_value(report, node, setting, into.cert);
 }
 
 void read_certificate_key(Report& report, const Node& node, const Setting& setting,
                           TlsCertificate& into) {
-  read_path(report, node, setting, into.key);
+  read_value(report, node, setting, into.key);
 }
 
 void read_upstream_tls(Report& report, const Node& node, const Setting& setting,
@@ -150,21 +131,6 @@ void read_upstream_tls(Report& report, const Node& node, const Setting& setting,
   if (tls.insecure && authority != nullptr) {
     report.error(authority->place, "ca is not used with insecure = true", "remove one of them");
   }
-}
-
-void read_server_tls_ca(Report& report, const Node& node, const Setting& setting,
-                        UpstreamTls& into) {
-  read_path(report, node, setting, into.ca);
-}
-
-void read_server_tls_cert(Report& report, const Node& node, const Setting& setting,
-                          UpstreamTls& into) {
-  read_path(report, node, setting, into.cert);
-}
-
-void read_server_tls_key(Report& report, const Node& node, const Setting& setting,
-                         UpstreamTls& into) {
-  read_path(report, node, setting, into.key);
 }
 
 void read_server_tls_pins(Report& report, const Node& node, const Setting& setting,

@@ -57,7 +57,8 @@ std::string_view wanted(Kind kind) {
     case Kind::number_or_auto: return "a whole number or \"auto\"";
     case Kind::size: return "a size like \"32KiB\"";
     case Kind::duration: return "a duration like \"10s\"";
-    case Kind::text: return "a string";
+    case Kind::text:
+    case Kind::path: return "a string";
     case Kind::choice: return "a string";
     case Kind::texts: return "a list of strings";
     case Kind::text_or_texts: return "a string or a list of strings";
@@ -183,6 +184,11 @@ void read_value(Report& report, const Node& node, const Setting& setting, std::s
     return report.error(node.place, fmt::format("\"{}\" holds a control character", setting.name));
   }
   into = node.text;
+  if (setting.kind != Kind::path || into.empty() || into.starts_with('/')) return;
+  const std::string& file = report.file_at(node.place);
+  if (const std::size_t slash = file.rfind('/'); slash != std::string::npos) {
+    into.insert(0, file, 0, slash + 1);
+  }
 }
 
 std::optional<int> read_choice(Report& report, const Node& node, const Setting& setting) {

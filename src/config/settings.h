@@ -32,6 +32,7 @@ enum class Kind : std::uint8_t {
   size,            ///< "32KiB" or a number of bytes
   duration,        ///< "10s"
   text,
+  path,            ///< of a file; a relative one is relative to the file that it is written in
   choice,          ///< one of the words in the bounds
   texts,           ///< a list of strings
   text_or_texts,   ///< a string or a list of strings

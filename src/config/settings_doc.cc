@@ -22,6 +22,7 @@ std::string_view type_text(Kind kind) {
     case Kind::size: return "size";
     case Kind::duration: return "duration";
     case Kind::text: return "string";
+    case Kind::path: return "path";
     case Kind::choice: return "word";
     case Kind::texts: return "list of strings";
     case Kind::text_or_texts: return "string or list";
@@ -138,7 +139,8 @@ Json type_schema(const Setting& setting) {
                     {{"type", "string"}, {"pattern", "^[0-9]+ *([KMGT]i?B|kB|B)?$|\\$\\{"}});
     case Kind::duration:
       return {{"type", "string"}, {"pattern", "^([0-9]+(ms|s|m|h|d))+$|^0$|\\$\\{"}};
-    case Kind::text: return text();
+    case Kind::text:
+    case Kind::path: return text();
     case Kind::choice: return choice(setting);
     case Kind::texts: return list_of(text());
     case Kind::text_or_texts: return any_of(text(), list_of(text()));
