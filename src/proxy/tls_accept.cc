@@ -60,6 +60,7 @@ Task<> TlsAccept::serve() {
     std::size_t answered = 0;
     if (shaken.error().cause == Cause::tls_plain_http) answered = co_await answer_plain_http();
     log(shaken.error(), answered);
+    if (answered > 0) co_await let_read();
   }
   if (tls_ != nullptr) tls_->close(io::Stream::Close::orderly);
   tcp_.close(io::Stream::Close::orderly);
@@ -85,15 +86,20 @@ Task<std::size_t> TlsAccept::answer_plain_http() {
       body.size());
   const std::array<Bytes, 4> pieces = {Bytes(head), Bytes(body), {}, {}};
   const Result<void> sent = co_await tcp_.send(pieces, kAnswerStall);
-  if (!sent) co_return 0;
+  co_return sent ? body.size() : 0;
+}
+
+// Closing with unread bytes would reset the connection and destroy the answer.
+Task<> TlsAccept::let_read() {
   tcp_.shutdown_write();
-  // Closing with unread bytes would reset the connection and destroy the answer.
+  const Instant due = context_.loop.now() + kAnswerStall;
   for (std::size_t dropped = 0; dropped < kAnsweredBytesMax;) {
-    const Result<io::Chunk> more = co_await tcp_.recv(kWindowHead, kAnswerStall);
+    const auto left = std::chrono::duration_cast<Millis>(due - context_.loop.now());
+    if (left.count() <= 0) break;
+    const Result<io::Chunk> more = co_await tcp_.recv(kWindowHead, left);
     if (!more || more->empty()) break;
     dropped += more->size();
   }
-  co_return body.size();
 }
 
 void TlsAccept::become_next() {

@@ -42,6 +42,7 @@ class TlsAccept final : public Connection {
   Task<> serve();
   Task<Result<void>> shake();
   Task<std::size_t> answer_plain_http();
+  Task<> let_read();
   void become_next();
   Connection* next();
   void log(const Error& error, std::size_t answered);

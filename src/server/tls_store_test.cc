@@ -108,10 +108,11 @@ TEST_F(TlsStoreTest, ChangesAreSeen) {
 
 // A pool is kept while what its connections were made with is the same.
 TEST_F(TlsStoreTest, AnUpstreamKeepsItsContextUntilSomethingChanges) {
-  config::Upstream& upstream = config_.upstreams.emplace_back();
+  config_.upstreams.resize(2);
+  config_.upstreams[1].name = "plain";
+  config::Upstream& upstream = config_.upstreams[0];
   upstream.name = "app";
   upstream.tls.emplace().ca = path("a.pem");
-  config_.upstreams.emplace_back().name = "plain";
   const TlsContexts first = load();
   ASSERT_EQ(first.upstreams.size(), 2u);
   ASSERT_NE(first.upstreams[0], nullptr);
