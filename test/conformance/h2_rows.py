@@ -362,7 +362,7 @@ class H2Table(Case):
         return 0 < longest <= PIECES_MAX
 
     def _idle(self):
-        """Weir has no request under way, and the server has seen the end of what Weir has closed."""
+        """Weir has no request under way, and the server has seen the end of all that it closed."""
         connections = list(self.server.connections)
         upstream, = self.front.status()["upstreams"]
         kept = sum(connection.end is None for connection in connections)
