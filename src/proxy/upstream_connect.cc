@@ -91,6 +91,7 @@ Task<Result<Accepted>> Upstream::connect(Endpoint& endpoint, Connecting& connect
     if (!told) co_return fail(told.error());
   }
   if (known == nullptr) co_return Accepted{tcp.release(), {}};
+  if (connecting.cancelled()) co_return fail(Code::cancelled, "connect");
   std::unique_ptr<tls::Stream> stream(new tls::Stream(known, tcp));
   const Connecting::Step step(connecting, *stream);
   Result<void> shaken = co_await stream->handshake(left(due));
