@@ -13,7 +13,7 @@ from harness.waiting import eventually
 from origins import scripts
 from origins.nginx import Nginx
 from origins.origin import Origin
-from origins.tls_origin import server_context
+from origins.tls_origin import TlsH2Origin, server_context
 
 
 def replace(where, new):
@@ -86,6 +86,37 @@ class Changes(Towards):
         origin.open("shake")
         self.assertEqual(client.response().status, 200)
         self.claim_bad(weir, UNTRUSTED)
+
+    def test_http2_handshake_at_a_reload(self):
+        """The same for a connection that requests share."""
+        stranger = Authority(self.directory, "New CA")
+        origin = self.kept(TlsH2Origin(server_context(*self.issue(), alpn=["h2"]),
+                                       lambda x: x.text("good")))
+        origin.before_handshake = "shake"
+        weir = self.before(origin, app={"protocol": "http2"})
+        client = self.client(weir).send(request("/held"))
+        origin.await_gate("arrived:shake")
+        self.assertEqual(weir.reload(self.config(servers=origin, workers=1, upstream={
+            "app": {"protocol": "http2", "tls": {"ca": stranger.ca}}})).returncode, 0)
+        origin.open("shake")
+        self.assertEqual(client.response().status, 200)
+        self.claim_bad(weir, UNTRUSTED)
+
+    def test_http2_connection_in_use_at_a_reload(self):
+        stranger = Authority(self.directory, "New CA")
+
+        def script(x):
+            x.wait("go")
+            x.text("good")
+        origin = self.kept(TlsH2Origin(server_context(*self.issue(), alpn=["h2"]), script))
+        weir = self.before(origin, app={"protocol": "http2"})
+        client = self.client(weir).send(request("/held"))
+        origin.request("/held")
+        self.assertEqual(weir.reload(self.config(servers=origin, workers=1, upstream={
+            "app": {"protocol": "http2", "tls": {"ca": stranger.ca}}})).returncode, 0)
+        self.claim_bad(weir, UNTRUSTED)
+        origin.open("go")
+        self.assertEqual(client.response().status, 200)
 
     def test_client_certificate_under_load(self):
         """Nobody notices; in the end the server sees the new one alone."""

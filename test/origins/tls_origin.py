@@ -8,6 +8,7 @@ import ssl
 import threading
 
 from harness.message import Broken
+from .h2_origin import H2Origin
 from .origin import Origin
 
 LIBSSL = ctypes.CDLL("libssl.so.3")  # the one that Python's ssl is linked to
@@ -43,7 +44,7 @@ class TlsEnd:
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
         self.piece = None  # bytes that are sent at once; None: as many as there are
         self.spoil = None  # a function of what is sent, for once
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # scripts write while another thread reads
 
     # --- as a socket -----------------------------------------------------------------------------
 
@@ -60,8 +61,9 @@ class TlsEnd:
     def sendall(self, data):
         view = memoryview(data)
         for at in range(0, len(view), 16384):
-            self.tls.write(view[at:at + 16384])
-            self.flush()
+            with self._lock:
+                self.tls.write(view[at:at + 16384])
+                self.flush()
 
     def close(self):
         """Says close_notify, and does not wait for the peer's."""
@@ -92,34 +94,39 @@ class TlsEnd:
     def finish(self):
         """This direction ends, with close_notify and FIN."""
         self.notify()
-        self.plain.shutdown(socket.SHUT_WR)
+        self._fin()
 
     def cut(self):
         """Ends with FIN, and without close_notify."""
         self.notify = lambda: None
-        self.plain.shutdown(socket.SHUT_WR)
+        self._fin()
+
+    def _fin(self):
+        try:
+            self.plain.shutdown(socket.SHUT_WR)
+        except OSError:  # the peer was faster
+            pass
 
     def update_keys(self, answer):
         """`answer`: the peer has to update its own as well."""
-        assert LIBSSL.SSL_key_update(self._ssl(), 1 if answer else 0) == 1
-        assert LIBSSL.SSL_do_handshake(self._ssl()) == 1
-        self.flush()
+        self._ask("SSL_key_update", 1 if answer else 0)
 
     def send_ticket(self):
-        assert LIBSSL.SSL_new_session_ticket(self._ssl()) == 1
-        assert LIBSSL.SSL_do_handshake(self._ssl()) == 1
-        self.flush()
+        self._ask("SSL_new_session_ticket")
 
     def ask_renegotiation(self):
         """TLS 1.2: HelloRequest."""
-        assert LIBSSL.SSL_renegotiate(self._ssl()) == 1
-        LIBSSL.SSL_do_handshake(self._ssl())
-        self.flush()
+        self._ask("SSL_renegotiate")
 
-    def _ssl(self):
-        address = ctypes.c_void_p.from_address(id(self.tls._sslobj) + SSL_AT)
-        assert LIBSSL.SSL_get_version(address).decode() == self.tls.version()
-        return address
+    def _ask(self, function, *arguments):
+        """Has libssl note it, and then send it."""
+        with self._lock:
+            address = ctypes.c_void_p.from_address(id(self.tls._sslobj) + SSL_AT)
+            assert LIBSSL.SSL_get_version(address).decode() == self.tls.version()
+            assert getattr(LIBSSL, function)(address, *arguments) == 1, function
+            done = LIBSSL.SSL_do_handshake(address)
+            assert done == 1, (function, done)
+            self.flush()
 
     def flush(self):
         with self._lock:
@@ -132,36 +139,31 @@ class TlsEnd:
 
     def _until_done(self, act):
         while True:
-            try:
-                result = act()
-            except ssl.SSLWantReadError:
-                self.flush()
-            except ssl.SSLError:
-                self.flush()  # an alert
-                raise
-            else:
-                self.flush()
-                return result
+            with self._lock:
+                try:
+                    return act()
+                except ssl.SSLWantReadError:
+                    pass
+                finally:
+                    self.flush()  # an alert as well
             data = self.plain.recv(262144)
-            if data:
-                self.incoming.write(data)
-            else:
+            if not data:
                 raise Broken("cut")
+            with self._lock:
+                self.incoming.write(data)
 
 
-class TlsOrigin(Origin):
-    """Each connection that is accepted gets `context` as it is then. `names`: those that clients
-    have asked for; `failed`: handshakes that failed; `resumed`: of the others, whether each was.
-    A connection that has ended below TLS alone has ended by "cut"."""
+class OverTls:
+    """Of an origin: each connection that is accepted gets `context` as it is then. `names`: those
+    that clients have asked for; `failed`: handshakes that failed; of the others whether each was
+    `resumed`, and the protocol that was agreed on by `alpn`."""
 
     before_handshake = None  # the gate at which each connection waits
 
-    def __init__(self, context, script=None, name="origin", address="127.0.0.1", piece=None):
+    def over_tls(self, context, piece=None):
         self.context = context
-        self.piece = piece
+        self.piece = piece  # as of TlsEnd
         self.names, self.failed, self.resumed, self.alpn = [], [], [], []
-        super().__init__(address, script, name)
-        self.plain_address, self.address = self.address, f"https://{self.address}"
 
     def _serve(self, connection):
         context = self.context
@@ -180,5 +182,29 @@ class TlsOrigin(Origin):
             return
         self.resumed.append(end.tls.session_reused)
         self.alpn.append(end.tls.selected_alpn_protocol())
-        connection.sock = connection.stream.sock = end
+        self._use(connection, end)
         super()._serve(connection)
+
+    @staticmethod
+    def _use(connection, end):
+        connection.sock = end
+
+
+class TlsOrigin(OverTls, Origin):
+    """A connection that ended below TLS alone has ended by "cut"."""
+
+    def __init__(self, context, script=None, name="origin", address="127.0.0.1", piece=None):
+        self.over_tls(context, piece)
+        super().__init__(address, script, name)
+        self.plain_address, self.address = self.address, f"https://{self.address}"
+
+    @staticmethod
+    def _use(connection, end):
+        connection.sock = connection.stream.sock = end
+
+
+class TlsH2Origin(OverTls, H2Origin):
+    def __init__(self, context, *arguments, **options):
+        self.over_tls(context)
+        super().__init__(*arguments, **options)
+        self.plain_address, self.address = self.address, f"https://{self.address}"
