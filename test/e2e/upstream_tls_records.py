@@ -55,6 +55,7 @@ class Bodies(Towards):
             self.assertEqual(done.returncode, 0 if whole else 92, done.stderr)
             ended = {origin.ended(connection) for connection in origin.connections}
             self.assertNotIn("handshake", ended)
+            client.close()  # for which Weir would wait at its end
 
     def test_length_notify(self):
         self.claim_ends(LENGTH, "notify", False)

@@ -7,6 +7,7 @@ import shutil
 
 from harness.case import Case
 from harness.process import run
+from harness.raw import Client
 from harness.tls import Authority
 from harness.waiting import eventually
 from origins import scripts
@@ -50,13 +51,15 @@ class Towards(Case):
         return weir.metrics()[f"weir_upstream_{what}_total", frozenset({("upstream", "app")})]
 
     def claim_good(self, weir, path="/"):
-        response = self.client(weir).get(path)
+        with Client(weir.port) as client:
+            response = client.get(path)
         self.assertEqual((response.status, response.complete), (200, True), weir.log()[-1:])
         return response
 
     def claim_bad(self, weir, detail, cause="upstream_tls_certificate", path="/bad", status=502):
         """The request fails for this cause, and the log says `detail` if there is one."""
-        self.claim_refused(self.client(weir).get(path), status, cause)
+        with Client(weir.port) as client:
+            self.claim_refused(client.get(path), status, cause)
         entry = weir.logged_one(path)
         self.assertEqual(entry["cause"], cause)
         self.assertIn(detail, entry.get("detail", ""))
