@@ -15,6 +15,13 @@ from origins.nginx import Nginx
 from origins.tls import certificate
 from origins.tls_origin import TlsOrigin, server_context
 
+PRIVATE = "-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----\n"
+SLASH = PRIVATE.format("""MHcCAQEEIG0DcCJznYGoyPzn0JfGlPwtMOsQiRZpL7HGEOeGYWOkoAoGCCqGSM49
+AwEHoUQDQgAEgyrlzmnoSQm5wM8l40RQ9qSGJYE2Is9W88WtB9wy/f4t9Hp7xrlU
+RYu2W7JkspYZzABzuzXJTudOwGQuBSvFog==""")
+SLASHES = PRIVATE.format("""MHcCAQEEIFnWVL4awOhihzO0MaXZEREjPTxATYJ3UgoqjMtF5uM8oAoGCCqGSM49
+AwEHoUQDQgAEew/CuI737cpNF3gix9nXRoRTGAvsprnIpKQQAUbZ/c8lQuhIdi6k
+CH7vEdOHLsvbsiIqdjX78GbiMFqhY3GS6Q==""")
 UNTRUSTED = "unable to get local issuer certificate"
 
 
@@ -264,6 +271,16 @@ class Pins(Towards):
     def test_right(self):
         self.claim_good(self.before(self.server, tls={"ca": self.authority.ca,
                                                       "pins": [self.wrong, self.right]}))
+
+    def test_pins_with_slashes(self):
+        """In base 64 a slash is a letter like others: at the beginning, and two in a row."""
+        for private, hashed in ((SLASH, "/9hxLY/glcvTJP7hdTPc8yYZ6ue2bMAhKCKHnQ5LcP4="),
+                                (SLASHES, "3NX3AqMuK//Sn8YwSijPInnt4JSmEsEAMgy6Q4cHjpQ=")):
+            with self.subTest(hashed):
+                files = self.issue("127.0.0.1", file="slash", private=private)
+                self.assertEqual(self.pin(files), "sha256//" + hashed)
+                self.claim_good(self.before(self.tls_origin(files), tls={
+                    "ca": self.authority.ca, "pins": [self.pin(files)]}))
 
     def test_wrong(self):
         weir = self.before(self.server, tls={"ca": self.authority.ca, "pins": [self.wrong]})

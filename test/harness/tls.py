@@ -33,16 +33,18 @@ class Authority:
         return done
 
     def issue(self, *names, file=None, kind="ec", days="10", subject=None, authority=False,
-              usage=None):
+              usage=None, private=None):
         """(certificate, key) for these names (or IP addresses), the first of which names the
         files. `authority`: it may issue others. `usage`: what alone it is for, of OpenSSL's words
-        for extendedKeyUsage."""
+        for extendedKeyUsage. `private`: the private key, in PEM; otherwise a new one."""
         base = str(self.directory / (file or names[0].replace("*", "star")))
         request, cert, key = base + ".csr", base + ".pem", base + ".key"
         new = (["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec"
                else ["-newkey", "rsa:2048"])
-        self._openssl("req", *new, "-nodes", "-keyout", key, "-out", request, "-subj",
-                      subject or f"/CN={names[0]}")
+        if private:
+            pathlib.Path(key).write_text(private)
+        self._openssl("req", *(["-new", "-key", key] if private else [*new, "-keyout", key]),
+                      "-nodes", "-out", request, "-subj", subject or f"/CN={names[0]}")
         extensions = base + ".ext"
         with open(extensions, "w", encoding="ascii") as out:
             out.write(f"basicConstraints=CA:{'TRUE' if authority else 'FALSE'}\n")
