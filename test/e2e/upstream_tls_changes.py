@@ -139,6 +139,23 @@ class Changes(Towards):
         seen = origin.request("/last").connection.sock.tls.getpeercert()
         self.assertIn(((("commonName", "w2"),)), seen["subject"])
 
+    def test_client_certificate_with_a_handshake_for_each_request(self):
+        """Which begin before and end behind a reload."""
+        where = self.authority.issue("weir")
+        origin = self.tls_origin(script=scripts.body(BODY), client_ca=self.authority.ca)
+        weir = self.before(origin, tls={"ca": self.authority.ca, "cert": where[0],
+                                        "key": where[1]}, app={"requests_max": 1}, workers=2)
+        steady = [self.kept(Steady(weir.port)) for _ in range(4)]
+        for number in range(4):
+            replace(where, self.authority.issue("weir", file="fresh", subject=f"/CN=w{number}"))
+            self.assertEqual(weir.reload().returncode, 0)
+            for one in steady:
+                one.proceeds(3)
+        self.client(weir).get("/last")
+        seen = origin.request("/last").connection.sock.tls.getpeercert()
+        self.assertIn(((("commonName", "w3"),)), seen["subject"])
+        self.assertEqual({e["cause"] for e in weir.log()}, {""})
+
     def test_client_certificate_by_itself(self):
         where = self.authority.issue("weir")
         origin = self.tls_origin(client_ca=self.authority.ca)

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS servers that break off, stall, or do what few do; and clients that leave meanwhile."""
 
+import json
+import pathlib
 import signal
 import socket
 import threading
 
 from e2e.tcp import Server
 from e2e.upstream_tls_trust import Towards
+from harness.process import run, tool
 from harness.raw import request
+from harness.tls import Authority
 from harness.waiting import eventually
 from origins import scripts
+from origins.nginx import Nginx
 from origins.tls_origin import TlsH2Origin, server_context
 
 HTTP2 = {"protocol": "http2"}
@@ -219,6 +224,49 @@ class Handshakes(Odd):
         self.assertEqual(weir.logged_one("/first")["cause"], "client_closed")
         origin.open("shake")
         self.assertEqual(second.response().body, b"good")
+
+    def test_long_flight(self):
+        """A chain of 25 certificates, most of no use, and a list of all authorities there are."""
+        cert, key = self.issue(kind="rsa")
+        chain = self.directory / "chain.pem"
+        others = [Authority(self.directory, f"CA {n}").ca.read_text() for n in range(24)]
+        chain.write_text(pathlib.Path(cert).read_text() + "".join(others))
+        for version in ("1.2", "1.3"):
+            nginx = self.kept(Nginx(self.directory, f"""
+                ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv{version};
+                ssl_client_certificate /etc/ssl/certs/ca-certificates.crt;
+                ssl_verify_depth 2; ssl_verify_client optional;""", options=" ssl"))
+            self.assertEqual(len(self.claim_good(self.before("https://" + nginx.address),
+                                                 "/small").body), 1023)
+            nginx.end()
+
+    def test_another_hello_is_asked_for(self):
+        """The server takes none of the keys that the first has (HelloRetryRequest)."""
+        cert, key = self.issue()
+        nginx = self.kept(Nginx(self.directory, f"""
+            ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;
+            ssl_ecdh_curve secp384r1; location = /c {{ return 200 "$ssl_curves"; }}""",
+                                options=" ssl"))
+        weir = self.before("https://" + nginx.address, app={"requests_max": 1})
+        for _ in range(3):
+            self.claim_good(weir, "/small")
+        self.assertEqual(self.count(weir, "tls_resumptions"), 2)
+
+    def test_a_handshake_for_each_request(self):
+        """Under load, most of them resumed."""
+        cert, key = self.issue()
+        nginx = self.kept(Nginx(self.directory, f"ssl_certificate {cert}; "
+                                f"ssl_certificate_key {key};", options=" ssl"))
+        weir = self.before("https://" + nginx.address, app={"requests_max": 1}, workers=2)
+        done = run(tool("h2load"), "--h1", "-n", "1500", "-c", "20", weir.url("/small"))
+        self.assertIn(b"1500 succeeded, 0 failed", done.stdout, done.stdout.decode())
+        self.assertEqual(self.count(weir, "tls_handshakes"), 1500)
+        self.assertGreater(self.count(weir, "tls_resumptions"), 1200)
+
+    def test_status_says_what_is_wrong(self):
+        weir = self.before(self.tls_origin(self.issue("bad.test")))
+        self.claim_bad(weir, "IP address mismatch")
+        self.assertIn("upstream_tls_certificate", json.dumps(weir.status()["upstreams"]))
 
     def test_end_of_the_drain(self):
         weir = self.before(self.silent(), app={"connect_timeout": "60s"},

@@ -90,6 +90,39 @@ class Bodies(Towards):
                 self.claim_ends(data, end, True)
                 self.claim_ends(CHUNKED + b"0\r\n\r\n", end, True)
 
+    def test_clients_of_http_10(self):
+        """To whom the end of the connection is the end of the body: a cut is none."""
+        for data, how, whole in ((CLOSE, "notify", True), (CLOSE, "cut", False),
+                                 (CHUNKED, "notify", False), (LENGTH, "notify", False),
+                                 (CHUNKED + b"0\r\n\r\n", "cut", True)):
+            with self.subTest((data[:60], how)):
+                origin = self.tls_origin(script=ending(data, how))
+                weir = self.before(origin)
+                client = self.client(weir).send(request("/x", version="1.0"))
+                head = client.head()
+                origin.open("end")
+                response = client.body(head)
+                self.assertEqual(response.complete, whole, response)
+                if not whole and response.framing == "close":
+                    self.assertEqual(response.how, "reset")
+
+    def test_odd_records(self):
+        """By openssl: padded, and of no more than 512 bytes."""
+        data = digest(b"x").encode() * 40_000
+        (self.directory / "file").write_bytes(data)
+        cert, key = self.issue()
+        for options in (["-tls1_3", "-record_padding", "4096"],
+                        ["-tls1_3", "-max_send_frag", "512"],
+                        ["-tls1_2", "-max_send_frag", "512"]):
+            with self.subTest(options):
+                server = self.process(tool("openssl"), "s_server", "-accept", "127.0.0.1:0",
+                                      "-cert", cert, "-key", key, "-WWW", *options,
+                                      cwd=self.directory)
+                address = server.line(r"^ACCEPT (127\.0\.0\.1:\d+)")[1]
+                weir = self.before("https://" + address)
+                self.assertEqual(digest(self.claim_good(weir, "/file").body), digest(data))
+                server.end()
+
     def test_damaged_record(self):
         """Neither its content nor what follows is passed on."""
         def script(x):

@@ -148,6 +148,13 @@ class Names(Towards):
         eventually(lambda: self.client(weir).get().status == 200, "localhost resolves")
         self.assertEqual(origin.names, ["localhost"])
 
+    def test_trailing_dot(self):
+        """It says where the name begins to be looked up, and belongs to no certificate."""
+        origin = self.tls_origin(self.issue("localhost"))
+        weir = self.before(origin.address.replace("127.0.0.1", "localhost."))
+        eventually(lambda: self.client(weir).get().status == 200, "localhost resolves")
+        self.assertEqual(origin.names, ["localhost"])
+
     def test_ipv6(self):
         origin = self.kept(TlsOrigin(server_context(*self.issue("six.test", "::1")),
                                      address="::1"))
