@@ -149,11 +149,12 @@ class Names(Towards):
         self.assertEqual(origin.names, ["localhost"])
 
     def test_trailing_dot(self):
-        """It says where the name begins to be looked up, and belongs to no certificate."""
-        origin = self.tls_origin(self.issue("localhost"))
-        weir = self.before(origin.address.replace("127.0.0.1", "localhost."))
-        eventually(lambda: self.client(weir).get().status == 200, "localhost resolves")
-        self.assertEqual(origin.names, ["localhost"])
+        """It says where the name begins to be looked up, and is no part of what certificates and
+        SNI name (RFC 6066 section 3)."""
+        origin = self.tls_origin()
+        weir = self.before(origin, tls={"ca": self.authority.ca, "name": "server.test."})
+        self.claim_good(weir)
+        self.assertEqual(origin.names, ["server.test"])
 
     def test_ipv6(self):
         origin = self.kept(TlsOrigin(server_context(*self.issue("six.test", "::1")),
@@ -326,6 +327,20 @@ class Pins(Towards):
         weir = self.before(self.server, tls={"ca": self.authority.ca, "pins": [self.wrong]})
         self.claim_bad(weir, "pins")
         self.assertEqual(self.server.seen(), [])
+
+
+class WithoutFile(Towards):
+    def test_proxy(self):
+        """weir proxy LISTEN https://SERVER verifies as well."""
+        origin = self.tls_origin()
+        for environment, status in (({"SSL_CERT_FILE": str(self.authority.ca)}, 200), ({}, 502)):
+            process = self.process(self.weir_path, "proxy", "--io", self.io, "127.0.0.1:0",
+                                   origin.address, env=environment)
+            port = int(process.line(r"listening on 127\.0\.0\.1:(\d+)")[1])
+            process.line(r"\bready\b")
+            with Client(port) as client:
+                self.assertEqual(client.get().status, status)
+            process.end()
 
 
 class Insecure(Towards):
