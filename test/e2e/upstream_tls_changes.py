@@ -183,6 +183,24 @@ class Changes(Towards):
         self.assertIn("keeps", said)
         self.claim_good(weir)
 
+    def test_certificate_without_its_key(self):
+        """While only one of two files is the new one, the old pair stays in use."""
+        where = self.authority.issue("weir")
+        origin = self.tls_origin(client_ca=self.authority.ca)
+        weir = self.before(origin, tls={"ca": self.authority.ca, "cert": where[0],
+                                        "key": where[1]}, app={"requests_max": 1})
+        self.claim_good(weir)
+        fresh = self.authority.issue("weir", file="fresh", subject="/CN=fresh")
+        for number, changed in enumerate(("cert", "key")):
+            replace(where[number:number + 1], fresh[number:number + 1])
+            done = weir.reload()
+            self.assertEqual(done.returncode, 0)
+            self.assertEqual("stays in use" in (done.stdout + done.stderr).decode(),
+                             changed == "cert")
+            self.claim_good(weir)
+        subjects = [c.sock.tls.getpeercert()["subject"][0][0][1] for c in origin.connections]
+        self.assertEqual(subjects, ["weir", "weir", "fresh"])
+
     def test_unreadable_at_the_start(self):
         """It says so, answers for other upstreams, and for this one when it is repaired."""
         good = self.kept(Origin(script=scripts.text("good")))
