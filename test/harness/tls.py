@@ -3,6 +3,8 @@
 
 import base64
 import hashlib
+import ipaddress
+import pathlib
 import socket
 import ssl
 
@@ -30,22 +32,57 @@ class Authority:
         assert done.returncode == 0, done.stderr.decode()
         return done
 
-    def issue(self, *names, file=None, kind="ec", days="10", subject=None, starts=None):
-        """(certificate, key) for these names, the first of which names the files."""
+    def issue(self, *names, file=None, kind="ec", days="10", subject=None, authority=False,
+              usage=None, private=None):
+        """(certificate, key) for these names (or IP addresses), the first of which names the
+        files. `authority`: it may issue others. `usage`: what alone it is for, of OpenSSL's words
+        for extendedKeyUsage. `private`: the private key, in PEM; otherwise a new one."""
         base = str(self.directory / (file or names[0].replace("*", "star")))
         request, cert, key = base + ".csr", base + ".pem", base + ".key"
         new = (["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec"
                else ["-newkey", "rsa:2048"])
-        self._openssl("req", *new, "-nodes", "-keyout", key, "-out", request, "-subj",
-                      subject or f"/CN={names[0]}")
+        if private:
+            pathlib.Path(key).write_text(private)
+        self._openssl("req", *(["-new", "-key", key] if private else [*new, "-keyout", key]),
+                      "-nodes", "-out", request, "-subj", subject or f"/CN={names[0]}")
         extensions = base + ".ext"
-        alternatives = ",".join(f"DNS:{name}" for name in names)
         with open(extensions, "w", encoding="ascii") as out:
-            out.write(f"subjectAltName={alternatives}\n" if names
-                      else "basicConstraints=CA:FALSE\n")
+            out.write(f"basicConstraints=CA:{'TRUE' if authority else 'FALSE'}\n")
+            if usage:
+                out.write(f"extendedKeyUsage={usage}\n")
+            if names:
+                out.write(f"subjectAltName={','.join(map(_alternative, names))}\n")
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.key,
                       "-CAcreateserial", "-out", cert, "-days", days, "-extfile", extensions)
         return cert, key
+
+    def issue_between(self, name, starts, ends):
+        """(certificate, key), valid between these two, which read like 20300101000000Z."""
+        cert, key = self.issue(name, file=f"{name}-{starts}")
+        base = str(self.directory / f"{name}-{starts}")
+        self._openssl("ca", *self._database(), "-batch", "-notext", "-in", base + ".csr", "-out",
+                      cert, "-startdate", starts, "-enddate", ends, "-extfile", base + ".ext")
+        return cert, key
+
+    def intermediate(self, name):
+        """An authority whose own certificate is this one's."""
+        made = Authority.__new__(Authority)
+        made.directory, made.slug = self.directory, name.replace(" ", "-")
+        made.ca, made.key = map(pathlib.Path, self.issue(name, file=made.slug, authority=True))
+        return made
+
+    def _database(self):
+        """Options of openssl ca."""
+        index = self.directory / f"{self.slug}.index"
+        index.touch()
+        number = self.directory / f"{self.slug}.crlnumber"
+        number.write_text("01\n")
+        config = self.directory / f"{self.slug}.cnf"
+        config.write_text(f"[ca]\ndefault_ca=x\n[x]\ndatabase={index}\ncrlnumber={number}\n"
+                          f"new_certs_dir={self.directory}\nrand_serial=yes\npolicy=p\n"
+                          "unique_subject=no\ndefault_md=sha256\ndefault_crl_days=30\n"
+                          "[p]\ncommonName=supplied\n")
+        return ["-config", config, "-keyfile", self.key, "-cert", self.ca]
 
     def pin(self, cert):
         """The hash of a certificate's public key (SPKI), in base 64."""
@@ -55,14 +92,7 @@ class Authority:
 
     def revoke(self, cert):
         """A file with a revocation list that names this certificate."""
-        index = self.directory / f"{self.slug}.index"
-        index.touch()
-        number = self.directory / f"{self.slug}.crlnumber"
-        number.write_text("01\n")
-        config = self.directory / f"{self.slug}.cnf"
-        config.write_text(f"[ca]\ndefault_ca=x\n[x]\ndatabase={index}\ncrlnumber={number}\n"
-                          "default_md=sha256\ndefault_crl_days=30\n")
-        common = ["-config", config, "-keyfile", self.key, "-cert", self.ca]
+        common = self._database()
         self._openssl("ca", *common, "-revoke", cert)
         crl = str(self.directory / f"{self.slug}.crl")
         self._openssl("ca", *common, "-gencrl", "-out", crl)
@@ -76,6 +106,13 @@ class Authority:
         for name, value in settings.items():
             setattr(context, name, value)
         return context
+
+
+def _alternative(name):
+    try:
+        return f"IP:{ipaddress.ip_address(name)}"
+    except ValueError:
+        return f"DNS:{name}"
 
 
 def trusting():

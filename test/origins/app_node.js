@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The application of applications.py with Node's http module, and what only Node can do here:
-// trailers and early hints. Prints its port.
+// trailers and early hints. With the files of a certificate and its key it speaks TLS. Prints its
+// port.
 'use strict';
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
+const https = require('node:https');
 const {Readable, pipeline} = require('node:stream');
 
 const line = Buffer.from('0123456789abcde\n');
@@ -65,7 +67,10 @@ const application = {
   },
 };
 
-const server = http.createServer((request, response) => {
+const files = process.argv.slice(2).map((file) => fs.readFileSync(file));
+const create = files.length ? (handler) => https.createServer({cert: files[0], key: files[1]}, handler)
+                            : http.createServer;
+const server = create((request, response) => {
   const url = new URL(request.url, 'http://any');
   const [, name, ...rest] = url.pathname.split('/');
   if (application[name]) application[name](request, response, rest, url);

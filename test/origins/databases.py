@@ -61,12 +61,15 @@ class Postgres:
 
 
 class Redis:
-    """Keeps nothing on disk."""
+    """Keeps nothing on disk. `files`: (certificate, key), for TLS."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, files=None):
         def start(port):
-            return Process([tool("redis-server"), "--port", port, "--bind", "127.0.0.1",
-                            "--save", "", "--appendonly", "no", "--dir", directory])
+            listen = ["--port", "0", "--tls-port", port, "--tls-cert-file", files[0],
+                      "--tls-key-file", files[1], "--tls-auth-clients", "no",
+                      "--tls-ca-cert-file", files[0]] if files else ["--port", port]
+            return Process([tool("redis-server"), *listen, "--bind", "127.0.0.1", "--save", "",
+                            "--appendonly", "no", "--dir", directory])
         self.port, self.process = on_free_port(
             start, "Address already in use|Failed listening", "Ready to accept connections")
         self.address = f"127.0.0.1:{self.port}"

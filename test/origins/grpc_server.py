@@ -17,8 +17,10 @@ SIZE_MAX = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 
 
 class Server:
-    def __init__(self):
-        self.process = Process(["/usr/bin/python3", "-u", __file__])
+    """`files`: a certificate and its key, for TLS."""
+
+    def __init__(self, *files):
+        self.process = Process(["/usr/bin/python3", "-u", __file__, *files])
         self.port = int(self.process.line(r"^port (\d+)$")[1])
         self.address = f"127.0.0.1:{self.port}"
 
@@ -112,9 +114,15 @@ class Handler(grpc.GenericRpcHandler):
         return METHODS.get(name) if package == "/test.Plain" else None
 
 
+def credentials(cert, key):
+    files = [pathlib.Path(file).read_bytes() for file in (key, cert)]
+    return grpc.ssl_server_credentials([tuple(files)])
+
+
 def main():
     server = grpc.server(futures.ThreadPoolExecutor(64), handlers=(Handler(),), options=SIZE_MAX)
-    say("port", server.add_insecure_port("127.0.0.1:0"))
+    say("port", server.add_secure_port("127.0.0.1:0", credentials(*sys.argv[1:]))
+        if sys.argv[1:] else server.add_insecure_port("127.0.0.1:0"))
     server.start()
     server.wait_for_termination()
 

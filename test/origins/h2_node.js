@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// An HTTP/2 server by Node's http2 module, by prior knowledge. Prints its port.
+// An HTTP/2 server by Node's http2 module, by prior knowledge, or over TLS with the files of a
+// certificate and its key. Prints its port.
 'use strict';
 const crypto = require('node:crypto');
+const fs = require('node:fs');
 const http2 = require('node:http2');
 
-const server = http2.createServer();
+const files = process.argv.slice(2).map((file) => fs.readFileSync(file));
+const server = files.length ? http2.createSecureServer({cert: files[0], key: files[1]})
+                            : http2.createServer();
 
 function report(stream, fields) {
   const hash = crypto.createHash('sha256');

@@ -25,11 +25,13 @@ def listening_port(pid):
 
 
 class Nghttpd:
-    """Files of a directory; an upload comes back."""
+    """Files of a directory; an upload comes back. `files`: (certificate, key), for TLS."""
 
-    def __init__(self, directory, *options):
-        self.process = Process([tool("nghttpd"), "--no-tls", "--address", "127.0.0.1", "-d",
-                                directory, "--echo-upload", *options, "0"])
+    def __init__(self, directory, *options, files=None):
+        cert, key = files or (None, None)
+        self.process = Process([tool("nghttpd"), *([] if files else ["--no-tls"]), "--address",
+                                "127.0.0.1", "-d", directory, "--echo-upload", *options, "0",
+                                *([key, cert] if files else [])])
         self.port = eventually(lambda: listening_port(self.process.pid), self.process.text)
         self.address = f"127.0.0.1:{self.port}"
 
@@ -41,9 +43,9 @@ class Nghttpd:
 
 
 class Node:
-    def __init__(self):
+    def __init__(self, *files):
         script = pathlib.Path(__file__).with_name("h2_node.js")
-        self.process = Process([tool("node"), script])
+        self.process = Process([tool("node"), script, *files])
         self.port = int(self.process.line(r"^(\d+)$")[1])
         self.address = f"127.0.0.1:{self.port}"
 

@@ -6,11 +6,14 @@
     ping        pings, and answers "pong" when the pong has come
     headers     answers with the handshake's request as JSON
 
-/refused is answered 403. Prints its port, and the code of each connection that ends."""
+/refused is answered 403. With the files of a certificate and its key it speaks TLS. Prints its
+port, and the code of each connection that ends."""
 
 import asyncio
 import http
 import json
+import ssl
+import sys
 
 import websockets
 
@@ -40,10 +43,18 @@ async def refuse(path, _):
     return (http.HTTPStatus.FORBIDDEN, [], b"not here\n") if path == "/refused" else None
 
 
+def tls():
+    if not sys.argv[1:]:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*sys.argv[1:])
+    return context
+
+
 async def main():
     async with websockets.serve(echo, "127.0.0.1", 0, max_size=2**26, ping_interval=None,
                                 subprotocols=["weir.v2", "weir.v1"], process_request=refuse,
-                                max_queue=None) as server:
+                                max_queue=None, ssl=tls()) as server:
         print("port", server.sockets[0].getsockname()[1], flush=True)
         await asyncio.Future()
 
