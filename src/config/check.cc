@@ -198,6 +198,16 @@ class Checks {
     }
     if (https && !upstream.tls) upstream.tls.emplace();
     if (!upstream.tls) return;
+    for (const ListenDraft& listen : draft_.listen_drafts) {
+      for (const PassthroughDraft& entry : listen.passthrough_drafts) {
+        if (entry.upstream != upstream.name) continue;
+        report_.error(entry.node->place,
+                      fmt::format("TLS is passed on as it is, and upstream \"{}\" would wrap it in "
+                                  "TLS once more",
+                                  upstream.name),
+                      "name an upstream without https:// and without tls");
+      }
+    }
     if (upstream.tls->insecure && upstream.tls->pins.empty()) {
       report_.warning(upstream.tls_node->place,
                       fmt::format("insecure = true: the servers of upstream \"{}\" are not "

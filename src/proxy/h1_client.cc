@@ -104,6 +104,7 @@ void H1Client::cancel(Error why) {
 
 bool H1Client::fit(Instant now) const {
   if (last_ || (ends_ != nullptr) != upstream_.tells_ends()) return false;
+  if (!endpoint_->would_make(wire_)) return false;
   const config::Upstream& settings = upstream_.settings();
   if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
   if (settings.requests_max > 0 && requests_ >= settings.requests_max) return false;

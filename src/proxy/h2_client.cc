@@ -73,7 +73,7 @@ H2ClientRequest* H2Client::open() {
 bool H2Client::fit(Instant now) const {
   const config::Upstream& settings = upstream_.settings();
   if (retired_ || settling_ || !takes_streams() || endpoint_->retired) return false;
-  if ((ends_ != nullptr) != upstream_.tells_ends()) return false;
+  if ((ends_ != nullptr) != upstream_.tells_ends() || !endpoint_->would_make(wire())) return false;
   if (settings.lifetime.count() > 0 && now - created_ >= settings.lifetime) return false;
   if (settings.requests_max > 0 && count_ >= settings.requests_max) return false;
   return open_ < std::min<std::size_t>(settings.streams_max, peer_streams_max());

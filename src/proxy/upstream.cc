@@ -14,6 +14,11 @@ Endpoint::Endpoint(const io::SocketAddress& where, std::string text)
 
 Endpoint::~Endpoint() { WEIR_ASSERT(idle.empty()); }
 
+bool Endpoint::would_make(const Wire& wire) const {
+  const tls::Context* made = wire.tls() == nullptr ? nullptr : &wire.tls()->context();
+  return made == (known == nullptr ? nullptr : known->context.get());
+}
+
 Upstream::Upstream(Context& context, UpstreamCounts& counts) : context_(context), counts_(counts) {}
 
 Upstream::~Upstream() { close_idle(); }
@@ -97,7 +102,9 @@ void Upstream::add_endpoint(std::vector<std::shared_ptr<Endpoint>>& next,
 // "": it is not verified, for TLS is not spoken.
 std::string Upstream::verified_name(const config::Server& server) const {
   if (!settings_->tls) return "";
-  return settings_->tls->name.empty() ? server.address.host : settings_->tls->name;
+  std::string name = settings_->tls->name.empty() ? server.address.host : settings_->tls->name;
+  if (name.ends_with('.')) name.pop_back();  // RFC 6066 section 3
+  return name;
 }
 
 void Upstream::close_idle() {

@@ -87,6 +87,8 @@ class Endpoint {
   // TLS.
   std::string verified_name;                ///< "": plain
   std::shared_ptr<tls::KnownServer> known;  ///< nullptr: plain, or TLS cannot be spoken
+  /// A connection was made as a new one would be: a reload may have changed whom to trust.
+  [[nodiscard]] bool would_make(const Wire& wire) const;
 
   // Balancing.
   int current = 0;         ///< smooth weighted round robin

@@ -47,7 +47,7 @@ tls::ServerSettings settings_of(const config::Tls& tls) {
 
 // The reader has seen to it that this is base64 of 32 bytes.
 tls::Pin pin_of(std::string_view text) {
-  text.remove_prefix(text.rfind("//") + 2);
+  text.remove_prefix(std::string_view("sha256//").size());
   std::array<unsigned char, 48> bytes{};
   EVP_DecodeBlock(bytes.data(), reinterpret_cast<const unsigned char*>(text.data()),
                   static_cast<int>(text.size()));
@@ -147,6 +147,7 @@ bool TlsStore::read_trust(const config::UpstreamTls& tls, tls::ClientSettings& s
 }
 
 std::shared_ptr<const tls::ClientContext> TlsStore::context(const config::Upstream& upstream,
+                                                            bool http,
                                                             std::vector<Problem>& problems) {
   const config::UpstreamTls& tls = *upstream.tls;
   std::string files;
@@ -155,7 +156,9 @@ std::shared_ptr<const tls::ClientContext> TlsStore::context(const config::Upstre
     files += file.empty() ? "-" : look_at(file);
   }
   tls::ClientSettings settings;
-  settings.alpn = upstream.protocol == config::UpstreamProtocol::http2 ? "h2" : "http/1.1";
+  // What passes through a listener for TCP may be any protocol.
+  if (http)
+    settings.alpn = upstream.protocol == config::UpstreamProtocol::http2 ? "h2" : "http/1.1";
   settings.version_min = protocol_of(tls.min_version);
   const auto before = clients_.find(upstream.name);
   const bool known = before != clients_.end() && before->second.settings == tls;
@@ -194,7 +197,9 @@ TlsContexts TlsStore::load(const config::Config& config, WallTime now,
   }
   system_.reset();
   for (const config::Upstream& upstream : config.upstreams) {
-    all.upstreams.push_back(upstream.tls ? context(upstream, problems) : nullptr);
+    const bool http = std::ranges::any_of(
+        config.routes, [&](const config::Route& route) { return route.upstream == upstream.name; });
+    all.upstreams.push_back(upstream.tls ? context(upstream, http, problems) : nullptr);
   }
   certificates_ = used_;
   contexts_ = std::move(contexts);

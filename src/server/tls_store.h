@@ -44,7 +44,7 @@ class TlsStore {
                                                       std::vector<tls::Problem>& problems);
   std::shared_ptr<const tls::ServerContext> context(const config::Listen& listen, WallTime now,
                                                     std::vector<tls::Problem>& problems);
-  std::shared_ptr<const tls::ClientContext> context(const config::Upstream& upstream,
+  std::shared_ptr<const tls::ClientContext> context(const config::Upstream& upstream, bool http,
                                                     std::vector<tls::Problem>& problems);
   bool read_trust(const config::UpstreamTls& tls, tls::ClientSettings& settings,
                   std::vector<tls::Problem>& problems);

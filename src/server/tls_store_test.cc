@@ -113,6 +113,7 @@ TEST_F(TlsStoreTest, AnUpstreamKeepsItsContextUntilSomethingChanges) {
   config::Upstream& upstream = config_.upstreams[0];
   upstream.name = "app";
   upstream.tls.emplace().ca = path("a.pem");
+  config_.routes.emplace_back().upstream = "app";
   const TlsContexts first = load();
   ASSERT_EQ(first.upstreams.size(), 2u);
   ASSERT_NE(first.upstreams[0], nullptr);
@@ -126,8 +127,12 @@ TEST_F(TlsStoreTest, AnUpstreamKeepsItsContextUntilSomethingChanges) {
   const TlsContexts third = load();
   EXPECT_NE(third.upstreams[0], second.upstreams[0]);
   EXPECT_EQ(third.upstreams[0]->settings().alpn, "h2");
+  config_.routes.clear();
+  EXPECT_EQ(load().upstreams[0]->settings().alpn, "") << "whatever passes through TCP";
+  config_.routes.emplace_back().upstream = "app";
+  const TlsContexts fourth = load();
   spoil("a.pem");
-  EXPECT_EQ(load().upstreams[0], third.upstreams[0]) << "what was read before stays in use";
+  EXPECT_EQ(load().upstreams[0], fourth.upstreams[0]) << "what was read before stays in use";
   TlsStore fresh(kNow);
   problems_.clear();
   EXPECT_EQ(fresh.load(config_, kNow, problems_).upstreams[0], nullptr);

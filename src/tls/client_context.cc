@@ -92,11 +92,13 @@ bool ClientContext::build(std::vector<Problem>& problems) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, learn_session);
   SSL_CTX_set_keylog_callback(context, learn_secret);
-  std::string offered(1, static_cast<char>(settings_.alpn.size()));
-  offered += settings_.alpn;
-  WEIR_CHECK(SSL_CTX_set_alpn_protos(context,
-                                     reinterpret_cast<const unsigned char*>(offered.data()),
-                                     static_cast<unsigned>(offered.size())) == 0);
+  if (!settings_.alpn.empty()) {
+    std::string offered(1, static_cast<char>(settings_.alpn.size()));
+    offered += settings_.alpn;
+    WEIR_CHECK(SSL_CTX_set_alpn_protos(context,
+                                       reinterpret_cast<const unsigned char*>(offered.data()),
+                                       static_cast<unsigned>(offered.size())) == 0);
+  }
   if (settings_.authorities != nullptr) {
     SSL_CTX_set1_cert_store(context, settings_.authorities->store());
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);

@@ -40,7 +40,7 @@ struct ClientSettings {
   std::shared_ptr<const Authorities> authorities;  ///< nullptr: servers are not verified
   std::shared_ptr<const Certificate> certificate;  ///< shown to servers that ask; nullptr: none
   std::vector<Pin> pins;  ///< the server's key has to be one of them; empty: any
-  std::string alpn;       ///< the one protocol that is offered
+  std::string alpn;       ///< the one protocol that is offered; empty: none
   Protocol version_min = Protocol::tls12;
 };
 

@@ -67,6 +67,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   /// hands. Nothing may be under way. The old one is not touched any more.
   void rebind(io::Stream& below);
 
+  [[nodiscard]] const Context& context() const { return *context_; }
   /// After the handshake: what was agreed on.
   [[nodiscard]] const Facts& facts() const { return *facts_; }
   /// Whether the certificate that was shown to the client is one of this host.

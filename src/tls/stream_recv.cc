@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <openssl/err.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -284,6 +286,13 @@ void Stream::on_alert(Bytes content) {
   if (passes) return;
   read_ = Reading::failed;
   read_error_ = Error{Code::reset, Cause::none, 0, "alert"};
+  // A server of TLS 1.3 says so what it thinks of our certificate.
+  if (context_->side() == Side::client) {
+    const int reason = SSL_AD_REASON_OFFSET + description;
+    const char* text = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, reason));  // static text
+    read_error_ =
+        Error{Code::reset, context_->causes().failed, 0, text == nullptr ? "alert" : text};
+  }
   write_ = Writing::ended;
 }
 
@@ -328,7 +337,7 @@ void Stream::on_message(Bytes content) {
 
 void Stream::fail_reading(Alert alert) {
   read_ = Reading::failed;
-  read_error_ = Error{Code::reset, context_->causes().bad_record, 0, "tls"};
+  read_error_ = Error{Code::reset, context_->causes().bad_record, 0, "a damaged record"};
   if (write_ != Writing::open) return;
   write_ = Writing::ended;
   owed_ = alert;  // behind a send that is under way
