@@ -3,7 +3,7 @@
 """Runs the suites that test the real binary.
 
     run.py --weir PATH [SUITE[/FILE]...] [--io epoll|ring|both|either] [-k PATTERN] [--full]
-           [--list] [--sanitized] [-j N]
+           [--without SUITE[/FILE]] [--list] [--sanitized] [-j N]
 
 Every test runs in a process group of its own with a bound on its time. Tests that load the machine
 run after the others, one at a time. A test that goes through a table counts as often as the table
@@ -73,7 +73,9 @@ def find_jobs(options):
         method = getattr(test, test._testMethodName)
         if getattr(method, "full", False) and not options.full:
             continue
-        module = type(test).__module__.split(".")[-1]
+        suite, module = type(test).__module__.split(".")[-2:]
+        if suite in options.without or f"{suite}/{module}" in options.without:
+            continue
         title = f"{module}.{type(test).__name__}.{test._testMethodName[5:]}"
         bound = getattr(method, "bound", 30) * (SANITIZED_SLOWER if options.sanitized else 1)
         for io in backends_for(method, title, options.io):
@@ -240,6 +242,8 @@ def main():
                         help=f"{' or '.join(SUITES)}, or one file of it: e2e/tcp; all by default")
     parser.add_argument("--io", choices=["epoll", "ring", "both", "either"], default="both",
                         help="either: each test on one of the two, some here and some there")
+    parser.add_argument("--without", action="append", default=[], metavar="SUITE[/FILE]",
+                        help="leave these out (several times)")
     parser.add_argument("-k", action="append", default=[], metavar="PATTERN",
                         help="only tests whose name contains it (several: all of them)")
     parser.add_argument("--quick", action="store_true", help="the default: nothing long")
