@@ -18,7 +18,7 @@
 namespace weir::sim {
 namespace {
 
-constexpr std::uint64_t kSeeds = 300;
+constexpr std::uint64_t kSeeds = 100;
 
 // What ends alike wherever it is played: nobody is in a hurry, nothing breaks, and nothing depends
 // on who was faster.
