@@ -181,7 +181,7 @@ int H2Callbacks::send_data(nghttp2_session*, nghttp2_frame* frame, const std::ui
     return NGHTTP2_ERR_WOULDBLOCK;
   }
   std::memcpy(room.data(), header, kFrameHeader);
-  std::memcpy(room.data() + kFrameHeader, writer.waiting().data(), length);
+  std::ranges::copy(writer.waiting().substr(0, length), room.data() + kFrameHeader);
   session.output_.grow(kFrameHeader + length);
   // What we send is what the peer answers with windows.
   session.idle_frames_ = std::max<std::int64_t>(0, session.idle_frames_ - 2);
