@@ -146,7 +146,8 @@ class Again(Scripted):
         origin.open("go")
         for client in clients:
             self.assertEqual(client.response().body, b"held")
-        self.assertEqual(origin.ended(first), "eof")
+        # All is answered: a frame of the server's that comes late may turn the end into a reset.
+        self.assertIn(origin.ended(first), ("eof", "reset"))
         self.assertEqual(sorted(e["retries"] for e in weir.logged(6)), [0, 0, 1, 1, 1, 1])
 
     def test_goaway_of_an_idle_connection(self):
