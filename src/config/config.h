@@ -219,6 +219,7 @@ struct Tls {
   std::vector<TlsCertificate> certificates;  ///< the first is the default
   TlsVersion min_version = TlsVersion::tls12;
   std::vector<std::string> alpn = {"h2", "http/1.1"};
+  bool ocsp = true;  ///< ask certificates' authorities
   ClientAuth client_auth = ClientAuth::off;
   std::string client_ca;
   std::string client_crl;

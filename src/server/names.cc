@@ -13,28 +13,34 @@ constexpr Millis kLook{5};
 
 }  // namespace
 
-void Names::watch(const config::Config& config) {
-  std::map<std::string, io::Resolver::WatchId> kept;
+std::set<std::string> server_names(const config::Config& config) {
+  std::set<std::string> names;
   for (const config::Upstream& upstream : config.upstreams) {
     for (const config::Server& server : upstream.servers) {
-      const std::string& name = server.address.host;
-      if (server.address.kind != config::Address::Kind::name || kept.contains(name)) continue;
-      if (const auto old = watches_.find(name); old != watches_.end()) {
-        kept.insert(*old);
-        continue;
-      }
-      if (resolver_ == nullptr) {
-        Result<std::unique_ptr<io::Resolver>> made = make_();
-        if (!made) {
-          log_error("names cannot be resolved: {}", io::describe(made.error()));
-          return;
-        }
-        resolver_ = std::move(*made);
-      }
-      kept[name] = resolver_->watch(name, [this, name](const io::Resolution& resolution) {
-        loop_.post([this, name, resolution] { resolved(name, resolution); });
-      });
+      if (server.address.kind == config::Address::Kind::name) names.insert(server.address.host);
     }
+  }
+  return names;
+}
+
+void Names::watch(const std::set<std::string>& names) {
+  std::map<std::string, io::Resolver::WatchId> kept;
+  for (const std::string& name : names) {
+    if (const auto old = watches_.find(name); old != watches_.end()) {
+      kept.insert(*old);
+      continue;
+    }
+    if (resolver_ == nullptr) {
+      Result<std::unique_ptr<io::Resolver>> made = make_();
+      if (!made) {
+        log_error("names cannot be resolved: {}", io::describe(made.error()));
+        return;
+      }
+      resolver_ = std::move(*made);
+    }
+    kept[name] = resolver_->watch(name, [this, name](const io::Resolution& resolution) {
+      loop_.post([this, name, resolution] { resolved(name, resolution); });
+    });
   }
   for (const auto& [name, watch] : watches_) {
     if (kept.contains(name)) continue;

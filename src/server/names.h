@@ -17,6 +17,9 @@
 
 namespace weir::server {
 
+/// The names of a configuration's servers.
+std::set<std::string> server_names(const config::Config& config);
+
 class Names {
  public:
   using MakeResolver = std::function<Result<std::unique_ptr<io::Resolver>>()>;
@@ -27,8 +30,8 @@ class Names {
       MakeResolver make = [] { return io::make_resolver(); })
       : loop_(loop), changed_(std::move(changed)), make_(std::move(make)) {}
 
-  /// Watches the names of the configuration's servers, and no others.
-  void watch(const config::Config& config);
+  /// Watches these names, and no others.
+  void watch(const std::set<std::string>& names);
   /// At start the first answers are worth a short wait, by turning the loop; what does not resolve
   /// by then must not keep the rest from being served.
   void await_first_answers();

@@ -42,7 +42,8 @@ struct UpstreamStatus {
 struct CertificateStatus {
   std::string file;
   std::vector<std::string> names;
-  std::int64_t expires = 0;  ///< seconds since the epoch
+  std::int64_t expires = 0;                   ///< seconds since the epoch
+  std::optional<std::int64_t> stapled_until;  ///< likewise, of an OCSP response; INT64_MAX: open
 };
 
 struct ProcessStatus {

@@ -175,6 +175,11 @@ void render_tls(Page& page, const WorkerSum& total, const ProcessStatus& process
   for (const CertificateStatus& each : process.certificates) {
     page.sample({{"certificate", each.file}}, static_cast<std::uint64_t>(each.expires));
   }
+  page.begin(Family::tls_ocsp_expiry);
+  for (const CertificateStatus& each : process.certificates) {
+    if (!each.stapled_until || *each.stapled_until == INT64_MAX) continue;
+    page.sample({{"certificate", each.file}}, static_cast<std::uint64_t>(*each.stapled_until));
+  }
 }
 
 void render_causes(Page& page, const MetricsSnapshot& metrics) {

@@ -40,7 +40,7 @@ ProcessStatus example_process() {
   process.now = WallTime{1'767'323'046'500'000};
   process.usage = {
       .resident_bytes = 4096, .descriptors = 7, .descriptors_max = 99, .cpu_seconds = 1.5};
-  process.certificates = {{"/etc/weir/a.pem", {"a.example"}, 1'800'000'000}};
+  process.certificates = {{"/etc/weir/a.pem", {"a.example"}, 1'800'000'000, 1'700'000'000}};
   process.upstreams = {{.name = "app",
                         .servers = {{.name = "127.0.0.1:3000"},
                                     {.name = "127.0.0.1:3001",

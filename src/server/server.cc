@@ -122,9 +122,16 @@ std::optional<std::string> Server::start() {
   }
   names_ = std::make_unique<Names>(control_->loop(),
                                    [this](const std::string& name) { name_changed(name); });
-  names_->watch(*config_);
+  names_->watch(server_names(*config_));
   names_->await_first_answers();
   publish(make_plan(config_, listeners, tls), listeners);
+  stapler_.emplace(
+      control_->loop(), control_->scope(),
+      [this](const config::Address& address) { return names_->known(address); },
+      [this](const std::string& digest, tls::OcspResponse response) {
+        tls_->staple(digest, std::move(response));
+      });
+  watch_responders();
   watch_certificates();
   return std::nullopt;
 }
@@ -239,12 +246,21 @@ TlsContexts Server::load_tls(const config::Config& config, std::string* text) {
 void Server::watch_certificates() {
   if (draining_) return;
   if (tls_->changed()) {
-    log_info("certificate files have changed");
+    log_info("certificates have changed");
     const Listeners listeners{listening_, {}};
     const TlsContexts tls = load_tls(*config_, nullptr);
     publish(make_plan(config_, listeners, tls), listeners);
+    watch_responders();
   }
   control_->loop().timers().arm(certificate_watch_, control_->loop().now() + kCertificateLook);
+}
+
+// The responders' names as well, once it is known which they are.
+void Server::watch_responders() {
+  stapler_->watch(tls_->to_staple());
+  std::set<std::string> names = server_names(*config_);
+  names.merge(stapler_->hosts());
+  names_->watch(names);
 }
 
 // Runs `act` on each worker's thread and waits until all have done it. None of them has ended: they
@@ -342,7 +358,7 @@ Reloaded Server::reload() {
   set_diagnostics_level(config->log_level);
   const TlsContexts tls = load_tls(*config, &text);
   publish(make_plan(config, listeners, tls), listeners);
-  names_->watch(*config_);
+  watch_responders();
   metrics_->reloaded(MetricsRegistry::Reload::succeeded, io::wall_now());
   log_info("reloaded: {} routes, {} upstreams, {} listeners", config->routes.size(),
            config->upstreams.size(), config->listens.size());
@@ -351,6 +367,7 @@ Reloaded Server::reload() {
 
 void Server::name_changed(const std::string& name) {
   if (draining_) return;
+  if (stapler_) stapler_->name_known(name);
   for (const config::Upstream& upstream : config_->upstreams) {
     for (std::size_t i = 0; i < upstream.servers.size(); ++i) {
       const config::Address& address = upstream.servers[i].address;
@@ -384,6 +401,7 @@ Result<io::SocketAddress> Server::listen_with(const io::SocketAddress& address, 
 int Server::run() {
   log_info("ready");
   control_->run();
+  stapler_.reset();
   signals_.reset();
   names_.reset();
   for (const auto& worker : workers_) worker->join();
@@ -433,6 +451,7 @@ void Server::stop() {
   if (draining_) return;
   draining_ = true;
   certificate_watch_.disarm();
+  stapler_->stop();
   const Millis bound = config_->timeouts.drain;
   log_info("stopping: waiting at most {} s for {} connections", bound.count() / 1000,
            metrics_->snapshot().total.connections_active);

@@ -18,6 +18,7 @@
 #include "server/names.h"
 #include "server/process_status.h"
 #include "server/signals.h"
+#include "server/stapler.h"
 #include "server/tls_store.h"
 #include "server/worker.h"
 
@@ -75,6 +76,7 @@ class Server : private io::Timer {
   static std::uint16_t port_of_https(const config::Config& config, const Listeners& listeners);
   TlsContexts load_tls(const config::Config& config, std::string* text);
   void watch_certificates();
+  void watch_responders();
   void on_all_workers(const std::function<void(Worker&)>& act);
   void publish(const std::shared_ptr<const Plan>& plan, const Listeners& listeners);
   std::vector<std::string> files_of_user() const;
@@ -107,6 +109,7 @@ class Server : private io::Timer {
   proxy::WorkerMetrics control_metrics_;  // not part of what is shown
   std::unique_ptr<Worker> control_;       // the main thread's: signals, admin, the demo's origin
   std::optional<Signals> signals_;        // from start() to the end of run()
+  std::optional<Stapler> stapler_;        // likewise
   std::size_t workers_ended_ = 0;
   std::vector<Listening> listening_;
   std::shared_ptr<const Plan> plan_;

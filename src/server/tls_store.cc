@@ -73,8 +73,14 @@ void TlsStore::watch(const std::string& file) {
 }
 
 bool TlsStore::changed() const {
-  return std::ranges::any_of(
-      seen_, [](const auto& entry) { return look_at(entry.first) != entry.second; });
+  return told_ || std::ranges::any_of(seen_, [](const auto& entry) {
+           return look_at(entry.first) != entry.second;
+         });
+}
+
+void TlsStore::staple(const std::string& digest, tls::OcspResponse response) {
+  responses_[digest] = std::move(response);
+  told_ = true;
 }
 
 // Looked at before they are read: what changes in between is read once more.
@@ -93,6 +99,10 @@ std::shared_ptr<const tls::Certificate> TlsStore::certificate(const config::TlsC
     problems.push_back({Problem::Kind::warning,
                         files.cert + ": the certificate that was read before stays in use"});
     loaded = before->second;
+  } else if (loaded->ocsp()) {  // of a file
+    responses_.erase(loaded->digest());
+  } else if (const auto said = responses_.find(loaded->digest()); said != responses_.end()) {
+    loaded = loaded->with(said->second);
   }
   used_[key] = loaded;
   return loaded;
@@ -111,6 +121,8 @@ std::shared_ptr<const tls::ServerContext> TlsStore::context(const config::Listen
   }
   for (const config::TlsCertificate& files : tls.certificates) {
     if (auto loaded = certificate(files, now, problems)) {
+      const bool of_file = loaded->ocsp() && !responses_.contains(loaded->digest());
+      if (tls.ocsp && !of_file) to_staple_.push_back(loaded);
       settings.certificates.push_back(std::move(loaded));
     }
   }
@@ -189,6 +201,8 @@ TlsContexts TlsStore::load(const config::Config& config, WallTime now,
   TlsContexts all;
   used_.clear();
   seen_.clear();
+  to_staple_.clear();
+  told_ = false;
   std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts;
   for (const config::Listen& listen : config.listens) {
     auto made = listen.tls ? context(listen, now, problems) : nullptr;
@@ -201,6 +215,14 @@ TlsContexts TlsStore::load(const config::Config& config, WallTime now,
         config.routes, [&](const config::Route& route) { return route.upstream == upstream.name; });
     all.upstreams.push_back(upstream.tls ? context(upstream, http, problems) : nullptr);
   }
+  std::erase_if(clients_, [&](const auto& client) {
+    return std::ranges::find(config.upstreams, client.first, &config::Upstream::name) ==
+           config.upstreams.end();
+  });
+  std::erase_if(responses_, [&](const auto& response) {
+    return std::ranges::none_of(
+        used_, [&](const auto& used) { return used.second->digest() == response.first; });
+  });
   certificates_ = used_;
   contexts_ = std::move(contexts);
   return all;
@@ -209,10 +231,11 @@ TlsContexts TlsStore::load(const config::Config& config, WallTime now,
 std::vector<CertificateStatus> TlsStore::certificates() const {
   std::vector<CertificateStatus> all;
   for (const auto& [key, each] : certificates_) {
-    all.push_back({each->file(), each->names(), each->expires()});
+    all.push_back({each->file(), each->names(), each->expires(), {}});
+    if (each->ocsp()) all.back().stapled_until = each->ocsp()->until;
   }
   if (self_signed_ != nullptr) {
-    all.push_back({self_signed_->file(), self_signed_->names(), self_signed_->expires()});
+    all.push_back({self_signed_->file(), self_signed_->names(), self_signed_->expires(), {}});
   }
   return all;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 namespace weir::server {
 namespace {
@@ -137,6 +138,44 @@ TEST_F(TlsStoreTest, AnUpstreamKeepsItsContextUntilSomethingChanges) {
   problems_.clear();
   EXPECT_EQ(fresh.load(config_, kNow, problems_).upstreams[0], nullptr);
   EXPECT_GE(errors(), 1u);
+}
+
+// What it had under a name is of no use to another upstream that gets the name later.
+TEST_F(TlsStoreTest, AnUpstreamThatIsGoneIsForgotten) {
+  config::Upstream& upstream = config_.upstreams.emplace_back();
+  upstream.name = "app";
+  upstream.tls.emplace().ca = path("a.pem");
+  ASSERT_NE(load().upstreams[0], nullptr);
+  const std::vector<config::Upstream> upstreams = std::exchange(config_.upstreams, {});
+  load();
+  config_.upstreams = upstreams;
+  spoil("a.pem");
+  EXPECT_EQ(load().upstreams[0], nullptr);
+}
+
+TEST_F(TlsStoreTest, WhatAnAuthoritySaysIsStapledFromTheNextLoadOn) {
+  const auto certificate = [](const TlsContexts& all) {
+    return all.listeners[0]->settings().certificates.front();
+  };
+  const auto first = certificate(load());
+  ASSERT_EQ(store_.to_staple().size(), 2u);
+  EXPECT_EQ(first->staple(kNow), "");
+  const std::int64_t until = kNow.micros / 1'000'000 + 10;
+  store_.staple(first->digest(), {"said", 0, until});
+  EXPECT_TRUE(store_.changed());
+  const auto second = certificate(load());
+  EXPECT_FALSE(store_.changed());
+  EXPECT_EQ(second->staple(kNow), "said");
+  EXPECT_EQ(second->staple(WallTime{until * 1'000'000}), "") << "out of date";
+  EXPECT_EQ(second->digest(), first->digest());
+  EXPECT_EQ(store_.to_staple().size(), 2u) << "asked again later";
+  EXPECT_EQ(store_.certificates().front().stapled_until, until);
+  EXPECT_EQ(certificate(load())->staple(kNow), "said");
+  write("a.pem", "a.test");  // renewed
+  EXPECT_EQ(certificate(load())->staple(kNow), "");
+  config_.listens.front().tls->ocsp = false;
+  load();
+  EXPECT_TRUE(store_.to_staple().empty());
 }
 
 TEST_F(TlsStoreTest, TheSelfSignedOneIsKept) {

@@ -86,6 +86,8 @@ class Worker {
   void begin(std::vector<Worker*> all = {});
   void end();
   io::Loop& loop() { return loop_; }
+  /// Of what runs here; it is joined before the loop ends.
+  Scope& scope() { return context_->scope; }
   /// Its connections, with those that were handed to it and that it has not taken yet.
   [[nodiscard]] std::uint64_t connections() const {
     return metrics_.connections_active.get() + incoming_.load(std::memory_order_relaxed);

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -22,9 +21,6 @@ namespace weir::tls {
 namespace {
 
 using NamesPtr = std::unique_ptr<GENERAL_NAMES, Freeing<GENERAL_NAMES_free>>;
-using OcspPtr = std::unique_ptr<OCSP_RESPONSE, Freeing<OCSP_RESPONSE_free>>;
-using BasicPtr = std::unique_ptr<OCSP_BASICRESP, Freeing<OCSP_BASICRESP_free>>;
-using CertIdPtr = std::unique_ptr<OCSP_CERTID, Freeing<OCSP_CERTID_free>>;
 
 constexpr std::size_t kFileSizeMax = 4_MiB;
 constexpr std::int64_t kExpiresSoon = 14L * 24 * 3600;
@@ -195,39 +191,10 @@ struct CertificateLoader {
     if (!file) return;
     std::ostringstream content;
     content << file.rdbuf();
-    std::string der = content.str();
-    const auto* at = reinterpret_cast<const unsigned char*>(der.data());
-    const OcspPtr response(d2i_OCSP_RESPONSE(nullptr, &at, static_cast<long>(der.size())));
-    const BasicPtr basic(response == nullptr ? nullptr : OCSP_response_get1_basic(response.get()));
-    if (basic == nullptr || OCSP_response_status(response.get()) != 0) {
-      ERR_clear_error();
-      return warn(path + " is not a successful OCSP response in DER format");
-    }
-    ASN1_GENERALIZEDTIME* next = nullptr;
-    int status = 0;
-    if (!find_status(basic.get(), status, next)) {
-      return warn("the OCSP response in " + path + " is not of the certificate in " + made->file_);
-    }
-    if (status != V_OCSP_CERTSTATUS_GOOD) {
-      warn("the OCSP response in " + path + " says that the certificate is revoked or unknown");
-    }
-    made->ocsp_until_ = next == nullptr ? INT64_MAX : seconds(next);
-    if (made->ocsp_until_ <= now) warn("the OCSP response in " + path + " is out of date");
-    made->ocsp_ = std::move(der);
-  }
-
-  bool find_status(OCSP_BASICRESP* basic, int& status, ASN1_GENERALIZEDTIME*& next) {
-    for (int i = 0; i < OCSP_resp_count(basic); ++i) {
-      OCSP_SINGLERESP* single = OCSP_resp_get0(basic, i);
-      ASN1_INTEGER* serial = nullptr;
-      OCSP_id_get0_info(nullptr, nullptr, nullptr, &serial,
-                        const_cast<OCSP_CERTID*>(OCSP_SINGLERESP_get0_id(single)));
-      if (ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(made->leaf_.get())) != 0) continue;
-      int reason = 0;
-      status = OCSP_single_get0_status(single, &reason, nullptr, nullptr, &next);
-      return true;
-    }
-    return false;
+    auto read =
+        read_ocsp_response(content.str(), made->leaf(), made->issuer(), WallTime{now * 1'000'000});
+    if (!read) return warn("not stapled: the OCSP response in " + path + " " + read.error());
+    made->ocsp_ = std::move(*read);
   }
 
   bool load(const CertificateFiles& files) {
@@ -318,8 +285,33 @@ std::shared_ptr<const Certificate> Certificate::self_signed(std::string_view hos
   return loader.made;
 }
 
-std::string_view Certificate::ocsp(WallTime now) const {
-  return now.micros / 1'000'000 < ocsp_until_ ? std::string_view(ocsp_) : std::string_view();
+std::string_view Certificate::staple(WallTime now) const {
+  return ocsp_ && ocsp_->valid(now) ? std::string_view(ocsp_->der) : std::string_view();
+}
+
+std::string Certificate::digest() const {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  WEIR_CHECK(X509_digest(leaf(), algorithms().sha256, digest.data(), &size) == 1);
+  return {reinterpret_cast<const char*>(digest.data()), size};
+}
+
+std::shared_ptr<const Certificate> Certificate::with(OcspResponse response) const {
+  const std::shared_ptr<Certificate> made(new Certificate);
+  const auto share = [](X509* certificate) {
+    X509_up_ref(certificate);
+    return X509Ptr(certificate);
+  };
+  made->file_ = file_;
+  made->names_ = names_;
+  made->type_ = type_;
+  made->expires_ = expires_;
+  made->ocsp_ = std::move(response);
+  made->leaf_ = share(leaf_.get());
+  for (const X509Ptr& each : chain_) made->chain_.push_back(share(each.get()));
+  EVP_PKEY_up_ref(key_.get());
+  made->key_.reset(key_.get());
+  return made;
 }
 
 // RFC 6125 section 6.4.3: a wildcard stands for one label, the first.

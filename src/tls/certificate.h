@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/time.h"
+#include "tls/ocsp.h"
 #include "tls/openssl.h"
 
 namespace weir::tls {
@@ -50,13 +52,20 @@ class Certificate {
   [[nodiscard]] bool covers(std::string_view host) const;
   [[nodiscard]] Type type() const { return type_; }
   [[nodiscard]] std::int64_t expires() const { return expires_; }  ///< seconds since the epoch
-  [[nodiscard]] bool has_ocsp() const { return !ocsp_.empty(); }
+  /// Of the leaf: SHA-256, in bytes.
+  [[nodiscard]] std::string digest() const;
+  /// What its authority says of it, as far as that is known.
+  [[nodiscard]] const std::optional<OcspResponse>& ocsp() const { return ocsp_; }
   /// What is to be stapled now; empty when there is none or it is too old.
-  [[nodiscard]] std::string_view ocsp(WallTime now) const;
+  [[nodiscard]] std::string_view staple(WallTime now) const;
 
   [[nodiscard]] X509* leaf() const { return leaf_.get(); }
   [[nodiscard]] EVP_PKEY* key() const { return key_.get(); }
   [[nodiscard]] const std::vector<X509Ptr>& chain() const { return chain_; }
+  /// nullptr if the file does not have it.
+  [[nodiscard]] X509* issuer() const { return chain_.empty() ? nullptr : chain_.front().get(); }
+  /// The same certificate with something newer of its authority.
+  [[nodiscard]] std::shared_ptr<const Certificate> with(OcspResponse response) const;
 
  private:
   friend struct CertificateLoader;
@@ -66,8 +75,7 @@ class Certificate {
   std::vector<std::string> names_;
   Type type_ = Type::other;
   std::int64_t expires_ = 0;
-  std::string ocsp_;  // DER
-  std::int64_t ocsp_until_ = 0;
+  std::optional<OcspResponse> ocsp_;
   X509Ptr leaf_;
   std::vector<X509Ptr> chain_;
   KeyPtr key_;

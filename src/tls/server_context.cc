@@ -60,7 +60,7 @@ struct ServerCallbacks {
     const Handshake& handshake = of(ssl);
     const Certificate* shown = server(ssl).certificate_of(SSL_get_certificate(ssl));
     const std::string_view response =
-        shown == nullptr ? std::string_view() : shown->ocsp(handshake.now());
+        shown == nullptr ? std::string_view() : shown->staple(handshake.now());
     if (response.empty()) return SSL_TLSEXT_ERR_NOACK;
     void* copy = OPENSSL_memdup(response.data(), response.size());
     if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;

@@ -33,10 +33,12 @@ class Authority:
         return done
 
     def issue(self, *names, file=None, kind="ec", days="10", subject=None, authority=False,
-              usage=None, private=None):
+              usage=None, private=None, responder=None, serial=None):
         """(certificate, key) for these names (or IP addresses), the first of which names the
         files. `authority`: it may issue others. `usage`: what alone it is for, of OpenSSL's words
-        for extendedKeyUsage. `private`: the private key, in PEM; otherwise a new one."""
+        for extendedKeyUsage. `private`: the private key, in PEM; otherwise a new one.
+        `responder`: the URL of an OCSP responder. `serial`: in hexadecimal; otherwise a
+        random one."""
         base = str(self.directory / (file or names[0].replace("*", "star")))
         request, cert, key = base + ".csr", base + ".pem", base + ".key"
         new = (["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec"
@@ -50,10 +52,13 @@ class Authority:
             out.write(f"basicConstraints=CA:{'TRUE' if authority else 'FALSE'}\n")
             if usage:
                 out.write(f"extendedKeyUsage={usage}\n")
+            if responder:
+                out.write(f"authorityInfoAccess=OCSP;URI:{responder}\n")
             if names:
                 out.write(f"subjectAltName={','.join(map(_alternative, names))}\n")
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.key,
-                      "-CAcreateserial", "-out", cert, "-days", days, "-extfile", extensions)
+                      *(["-set_serial", f"0x{serial}"] if serial else ["-CAcreateserial"]),
+                      "-out", cert, "-days", days, "-extfile", extensions)
         return cert, key
 
     def issue_between(self, name, starts, ends):

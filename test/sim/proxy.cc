@@ -131,7 +131,7 @@ void World::start_proxy() {
   std::vector<server::Worker*> all;
   for (const Proxy& proxy : proxies_) all.push_back(proxy.worker.get());
   for (const Proxy& proxy : proxies_) proxy.worker->begin(all);
-  names_->watch(*config_);
+  names_->watch(server::server_names(*config_));
   if (weather() == Weather::calm && !swarm.compared) {  // the proxy waits for first answers
     stage_->run([] { return false; }, Millis(1'000));
   }
@@ -324,7 +324,7 @@ Task<> World::reload_later(World* self, const Reload* reload) {
     co_await pass(self->client_loop, Millis(1));
     if (self->plan_ != made) co_return;  // there is another one already
   }
-  self->names_->watch(*made->config);
+  self->names_->watch(server::server_names(*made->config));
   if (!opens || self->plan_ != made || self->draining_) co_return;
   const Result<int> fd = self->network.listen(self->address(Way::tcp));
   if (!fd) co_return;
