@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "tls/handshake.h"
+#include "tls/key_schedule.h"
 
 namespace weir::tls {
 namespace {
@@ -36,8 +37,6 @@ Handshake& of(const SSL* ssl) { return *static_cast<Handshake*>(SSL_get_app_data
 int learn_session(SSL* ssl, SSL_SESSION* session) {
   return of(ssl).learn_session(session) ? 1 : 0;  // 1: the reference is taken over
 }
-
-void learn_secret(const SSL* ssl, const char* line) { of(ssl).learn_secret(line); }
 
 }  // namespace
 
@@ -74,9 +73,7 @@ std::shared_ptr<const Authorities> Authorities::of_system(std::vector<Problem>& 
 ClientContext::ClientContext(ClientSettings settings)
     : Context(Side::client, kCauses),
       settings_(std::move(settings)),
-      context_(SSL_CTX_new(TLS_client_method())) {
-  WEIR_CHECK(context_ != nullptr);
-}
+      context_(new_context(TLS_client_method())) {}
 
 std::shared_ptr<const ClientContext> ClientContext::make(ClientSettings settings,
                                                          std::vector<Problem>& problems) {
@@ -91,7 +88,6 @@ bool ClientContext::build(std::vector<Problem>& problems) {
   // Sessions are remembered by KnownServer.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, learn_session);
-  SSL_CTX_set_keylog_callback(context, learn_secret);
   if (!settings_.alpn.empty()) {
     std::string offered(1, static_cast<char>(settings_.alpn.size()));
     offered += settings_.alpn;

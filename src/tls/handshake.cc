@@ -72,15 +72,6 @@ std::string hex(std::span<const unsigned char> bytes) {
   return text;
 }
 
-int digit(char c) { return c <= '9' ? c - '0' : ascii_lower(c) - 'a' + 10; }
-
-void read_secret(std::string_view text, Secret& secret) {
-  secret.size = static_cast<std::uint8_t>(std::min(text.size() / 2, kSecretSizeMax));
-  for (std::size_t i = 0; i < secret.size; ++i) {
-    secret.bytes[i] = static_cast<unsigned char>(digit(text[2 * i]) * 16 + digit(text[2 * i + 1]));
-  }
-}
-
 std::string name_text(const X509_NAME* name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
   X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);  // all that is not ASCII is escaped
@@ -163,6 +154,7 @@ Result<Handshake::Step> Handshake::step(Bytes& input, std::string& output, WallT
   output_ = &output;
   now_ = now;
   const std::size_t before = output.size();
+  const WatchSecrets watch(*this);
   const int result = SSL_do_handshake(ssl_.get());
   input_ = nullptr;
   output_ = nullptr;
@@ -193,16 +185,15 @@ Error Handshake::failure(int) const {
   return error;
 }
 
-// "CLIENT_TRAFFIC_SECRET_0 <random> <secret>", in hexadecimal: SSL_CTX_set_keylog_callback(3).
-void Handshake::learn_secret(std::string_view line) {
-  const std::string_view secret = line.substr(line.rfind(' ') + 1);
-  const bool server = context_->side() == Side::server;
-  if (line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")) {
-    read_secret(secret, server ? receiving_ : sending_);
-  }
-  if (line.starts_with("SERVER_TRAFFIC_SECRET_0 ")) {
-    read_secret(secret, server ? sending_ : receiving_);
-  }
+// RFC 8446 section 7.1.
+void Handshake::secret_derived(Bytes label, std::span<const unsigned char> secret) {
+  const bool of_client = label == "c ap traffic";
+  if (!of_client && label != "s ap traffic") return;
+  const bool ours = of_client == (context_->side() == Side::client);
+  Secret& learnt = ours ? sending_ : receiving_;
+  WEIR_ASSERT(secret.size() <= learnt.bytes.size());
+  std::ranges::copy(secret, learnt.bytes.begin());
+  learnt.size = static_cast<std::uint8_t>(secret.size());
 }
 
 bool Handshake::learn_session(SSL_SESSION* session) {

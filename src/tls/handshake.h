@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "tls/context.h"
+#include "tls/key_schedule.h"
 #include "tls/openssl.h"
 #include "tls/records.h"
 
@@ -39,7 +40,7 @@ struct Facts : Pooled {
   std::unique_ptr<const PeerCertificate> peer;
 };
 
-class Handshake : public Pooled {
+class Handshake final : public Pooled, private SecretWatcher {
  public:
   /// The server's side.
   explicit Handshake(std::shared_ptr<const Context> context);
@@ -67,13 +68,13 @@ class Handshake : public Pooled {
   // For callbacks of OpenSSL.
   [[nodiscard]] const Context& context() const { return *context_; }
   [[nodiscard]] WallTime now() const { return now_; }
-  void learn_secret(std::string_view line);
   /// True: it is kept.
   [[nodiscard]] bool learn_session(SSL_SESSION* session);
 
  private:
   friend struct Buffers;
   void begin();
+  void secret_derived(Bytes label, std::span<const unsigned char> secret) override;
   [[nodiscard]] Error failure(int result) const;
   [[nodiscard]] std::unique_ptr<const PeerCertificate> peer_certificate() const;
 

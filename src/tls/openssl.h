@@ -26,6 +26,7 @@ using BioPtr = std::unique_ptr<BIO, Freeing<BIO_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freeing<EVP_PKEY_free>>;
 using X509Ptr = std::unique_ptr<X509, Freeing<X509_free>>;
 using SslSessionPtr = std::unique_ptr<SSL_SESSION, Freeing<SSL_SESSION_free>>;
+using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, Freeing<EVP_MD_CTX_free>>;
 using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, Freeing<EVP_CIPHER_CTX_free>>;
 
 /// Immutable; lives until the process ends.

@@ -2,7 +2,6 @@
 #include "tls/secrets.h"
 
 #include <openssl/crypto.h>
-#include <openssl/hmac.h>
 
 #include <algorithm>
 #include <cstring>
@@ -14,7 +13,8 @@
 namespace weir::tls {
 namespace {
 
-constexpr std::size_t kSaltSize = 4;  // of AES-GCM in TLS 1.2: RFC 5288 section 3
+constexpr std::size_t kBlockSizeMax = 128;  // SHA-384
+constexpr std::size_t kSaltSize = 4;        // of AES-GCM in TLS 1.2: RFC 5288 section 3
 
 struct Digest {
   ~Digest() { OPENSSL_cleanse(bytes.data(), bytes.size()); }
@@ -23,11 +23,36 @@ struct Digest {
   [[nodiscard]] Bytes view() const { return {reinterpret_cast<const char*>(bytes.data()), size}; }
 };
 
+// Of this thread, used again: making one costs more than most of what is hashed here.
+EVP_MD_CTX* hashing() {
+  thread_local const DigestContextPtr context(EVP_MD_CTX_new());
+  WEIR_CHECK(context != nullptr);
+  return context.get();
+}
+
+// H(pad(key) + data): half of an HMAC. RFC 2104 section 2.
+void hash_padded(const EVP_MD* hash, std::span<const unsigned char> key, unsigned char pad,
+                 Bytes data, Digest& out) {
+  std::array<unsigned char, kBlockSizeMax> block;
+  const auto size = static_cast<std::size_t>(EVP_MD_get_block_size(hash));
+  WEIR_ASSERT(key.size() <= size && size <= block.size());
+  std::memset(block.data(), pad, size);
+  for (std::size_t i = 0; i < key.size(); ++i) block[i] ^= key[i];
+  EVP_MD_CTX* context = hashing();
+  const bool good = EVP_DigestInit_ex(context, hash, nullptr) == 1 &&
+                    EVP_DigestUpdate(context, block.data(), size) == 1 &&
+                    EVP_DigestUpdate(context, data.data(), data.size()) == 1 &&
+                    EVP_DigestFinal_ex(context, out.bytes.data(), &out.size) == 1;
+  WEIR_CHECK(good);
+  OPENSSL_cleanse(block.data(), size);
+}
+
+// Keys are not longer than a block. OpenSSL's own sets itself up from nothing each time.
 Digest hmac(const EVP_MD* hash, std::span<const unsigned char> key, Bytes data) {
+  Digest inner;
   Digest result;
-  WEIR_CHECK(HMAC(hash, key.data(), static_cast<int>(key.size()),
-                  reinterpret_cast<const unsigned char*>(data.data()), data.size(),
-                  result.bytes.data(), &result.size) != nullptr);
+  hash_padded(hash, key, 0x36, data, inner);
+  hash_padded(hash, key, 0x5c, inner.view(), result);
   return result;
 }
 
@@ -42,32 +67,46 @@ RecordKey::~RecordKey() {
 
 std::size_t key_size(Suite suite) { return suite == Suite::aes128_gcm ? 16 : 32; }
 
+// HkdfLabel, and behind it the number of the first block, which here is the only one (RFC 5869
+// section 2.3).
 void expand_label(const EVP_MD* hash, std::span<const unsigned char> secret, Bytes label,
-                  std::span<unsigned char> out) {
+                  std::span<const unsigned char> context, std::span<unsigned char> out) {
   WEIR_ASSERT(out.size() <= static_cast<std::size_t>(EVP_MD_get_size(hash)));
-  std::string info;
-  info.push_back('\0');
-  info.push_back(static_cast<char>(out.size()));
-  info.push_back(static_cast<char>(6 + label.size()));
-  info += "tls13 ";
-  info += label;
-  info.push_back('\0');  // no context
-  info.push_back('\1');  // RFC 5869 section 2.3: the first block, and here the only one
-  const Digest block = hmac(hash, secret, info);
+  WEIR_ASSERT(label.size() <= kLabelSizeMax && context.size() <= kLabelContextMax);
+  constexpr Bytes kPrefix = "tls13 ";
+  std::array<char, 5 + kPrefix.size() + kLabelSizeMax + kLabelContextMax> info;
+  char* at = info.data();
+  *at++ = '\0';
+  *at++ = static_cast<char>(out.size());
+  *at++ = static_cast<char>(kPrefix.size() + label.size());
+  at = std::ranges::copy(kPrefix, at).out;
+  at = std::ranges::copy(label, at).out;
+  *at++ = static_cast<char>(context.size());
+  at = std::ranges::copy(context, at).out;
+  *at++ = '\1';
+  const Digest block = hmac(hash, secret, {info.data(), at});
   std::copy_n(block.bytes.begin(), out.size(), out.begin());
+}
+
+void hkdf_extract(const EVP_MD* hash, std::span<const unsigned char> salt,
+                  std::span<const unsigned char> keying, std::span<unsigned char> out) {
+  const Digest extracted =
+      hmac(hash, salt, {reinterpret_cast<const char*>(keying.data()), keying.size()});
+  WEIR_ASSERT(out.size() == extracted.size);
+  std::copy_n(extracted.bytes.begin(), out.size(), out.begin());
 }
 
 RecordKey record_key(const EVP_MD* hash, const Secret& traffic, Suite suite) {
   RecordKey result;
-  expand_label(hash, traffic.view(), "key", std::span(result.key).first(key_size(suite)));
-  expand_label(hash, traffic.view(), "iv", result.iv);
+  expand_label(hash, traffic.view(), "key", {}, std::span(result.key).first(key_size(suite)));
+  expand_label(hash, traffic.view(), "iv", {}, result.iv);
   return result;
 }
 
 Secret next_secret(const EVP_MD* hash, const Secret& traffic) {
   Secret result;
   result.size = traffic.size;
-  expand_label(hash, traffic.view(), "traffic upd", std::span(result.bytes).first(result.size));
+  expand_label(hash, traffic.view(), "traffic upd", {}, std::span(result.bytes).first(result.size));
   return result;
 }
 

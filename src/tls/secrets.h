@@ -39,9 +39,15 @@ struct RecordKey {
 
 [[nodiscard]] std::size_t key_size(Suite suite);
 
-/// RFC 8446 section 7.1, for what is not longer than the hash.
+inline constexpr std::size_t kLabelSizeMax = 32;
+inline constexpr std::size_t kLabelContextMax = 64;
+/// HKDF-Expand-Label of RFC 8446 section 7.1, for what is not longer than the hash. `label`:
+/// without "tls13 ", at most kLabelSizeMax; `context`: at most kLabelContextMax.
 void expand_label(const EVP_MD* hash, std::span<const unsigned char> secret, Bytes label,
-                  std::span<unsigned char> out);
+                  std::span<const unsigned char> context, std::span<unsigned char> out);
+/// RFC 5869 section 2.2; `out` is as long as the hash.
+void hkdf_extract(const EVP_MD* hash, std::span<const unsigned char> salt,
+                  std::span<const unsigned char> keying, std::span<unsigned char> out);
 /// RFC 8446 section 7.3.
 RecordKey record_key(const EVP_MD* hash, const Secret& traffic, Suite suite);
 /// RFC 8446 section 7.2: the secret of the direction after a KeyUpdate.

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "tls/handshake.h"
+#include "tls/key_schedule.h"
 
 namespace weir::tls {
 namespace {
@@ -96,8 +97,6 @@ struct ServerCallbacks {
     if (!good) return -1;
     return key == &keys->front() ? 1 : 2;
   }
-
-  static void secret(const SSL* ssl, const char* line) { of(ssl).learn_secret(line); }
 };
 
 ServerContext::ServerContext(ServerSettings settings, std::shared_ptr<TicketKeys> tickets)
@@ -151,8 +150,7 @@ void ServerContext::add_name(const std::string& name, std::size_t certificate) {
 SSL_CTX* ServerContext::context_of(const Choice& choice, std::vector<Problem>& problems) {
   SslContextPtr& context = contexts_[choice];
   if (context != nullptr) return context.get();
-  SslContextPtr made(SSL_CTX_new(TLS_server_method()));
-  WEIR_CHECK(made != nullptr);
+  SslContextPtr made = new_context(TLS_server_method());
   if (!configure(made.get(), choice, problems)) return nullptr;
   context = std::move(made);
   return context.get();
@@ -163,6 +161,8 @@ bool ServerContext::configure(SSL_CTX* context, const Choice& choice,
   configure_protocol(context, settings_.version_min);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(context, kTicketSeconds);
+  // A client that comes back with as many connections as before has a ticket for each.
+  SSL_CTX_set_num_tickets(context, 1);
   for (const std::size_t index : choice) {
     const Certificate& certificate = *settings_.certificates[index];
     if (!use_certificate(context, certificate)) {
@@ -177,7 +177,6 @@ bool ServerContext::configure(SSL_CTX* context, const Choice& choice,
   SSL_CTX_set_alpn_select_cb(context, ServerCallbacks::choose_protocol, nullptr);
   SSL_CTX_set_tlsext_status_cb(context, ServerCallbacks::staple);
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ServerCallbacks::ticket_key);
-  SSL_CTX_set_keylog_callback(context, ServerCallbacks::secret);
   return true;
 }
 

@@ -181,6 +181,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
 
   bool sending_below_ = false;
   bool answer_update_ = false;  // the peer asked for new keys of ours
+  bool tickets_wait_ = false;   // of a server, in own_, for the first content
   static constexpr Alert kNoAlert = Alert::close_notify;
   Alert owed_ = kNoAlert;  // for an offence
   Writing write_ = Writing::open;

@@ -87,9 +87,10 @@ void Stream::handshake_stepped(Result<Handshake::Step> step) {
     const bool tickets =
         context_->side() == Side::client && receiving_.protocol() == Protocol::tls13;
     if (!tickets) handshake_.reset();
-    // A server's session tickets and a client's Finished go with the first content, or before the
-    // first wait. In TLS 1.2 the peer waits for our Finished.
+    // A server's session tickets go with the first content, a client's Finished as well or before
+    // the first wait. In TLS 1.2 the peer waits for our Finished.
     if (receiving_.protocol() == Protocol::tls12) flush_own(io::SendOp::More::no);
+    tickets_wait_ = context_->side() == Side::server && !own_.empty();
     return finish_handshake({});
   }
   if (own_.empty()) return receive_handshake();

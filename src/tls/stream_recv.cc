@@ -62,7 +62,8 @@ bool Stream::advance_reading() {
     below_recv_.work = reading_->work;
     if (!below_->start_recv(below_recv_, recv_left())) {
       receiving_below_ = true;
-      flush_own(io::SendOp::More::no);
+      const bool urgent = answer_update_ || owed_ != kNoAlert;
+      if (urgent || !tickets_wait_) flush_own(io::SendOp::More::no);
       return false;
     }
     take_received();

@@ -62,6 +62,7 @@ bool Stream::advance_writing() {
 // False: it has failed, and `writing_` has the error.
 bool Stream::take_sent() {
   own_ = {};
+  tickets_wait_ = false;
   out_.clear();
   if (below_send_.result) return true;
   sending_.rest();
@@ -173,6 +174,7 @@ void Stream::say_offence() {
 // update is answered: a peer that asks and does not read would have answers pile up.
 void Stream::flush_own(More more) {
   if (sending_below_) return;
+  tickets_wait_ = false;
   say_offence();
   for (;;) {
     if (own_.empty()) answer_update();
