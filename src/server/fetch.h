@@ -19,7 +19,7 @@ struct FetchRequest {
   std::string content_type;
   std::string body;               ///< of a POST
   Millis timeout{10'000};         ///< a total
-  std::size_t size_max = 64_KiB;  ///< of the answer's body
+  std::size_t size_max = 16_KiB;  ///< of the answer's body
 };
 
 /// Outlives its run().

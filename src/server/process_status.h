@@ -43,7 +43,7 @@ struct CertificateStatus {
   std::string file;
   std::vector<std::string> names;
   std::int64_t expires = 0;                   ///< seconds since the epoch
-  std::optional<std::int64_t> stapled_until;  ///< likewise, of an OCSP response; INT64_MAX: open
+  std::optional<std::int64_t> stapled_until;  ///< likewise, of what is stapled
 };
 
 struct ProcessStatus {

@@ -177,7 +177,7 @@ void render_tls(Page& page, const WorkerSum& total, const ProcessStatus& process
   }
   page.begin(Family::tls_ocsp_expiry);
   for (const CertificateStatus& each : process.certificates) {
-    if (!each.stapled_until || *each.stapled_until == INT64_MAX) continue;
+    if (!each.stapled_until) continue;
     page.sample({{"certificate", each.file}}, static_cast<std::uint64_t>(*each.stapled_until));
   }
 }

@@ -122,15 +122,12 @@ std::optional<std::string> Server::start() {
   }
   names_ = std::make_unique<Names>(control_->loop(),
                                    [this](const std::string& name) { name_changed(name); });
+  stapler_.emplace(control_->loop(), control_->scope(),
+                   [this](const config::Address& address) { return names_->known(address); });
   names_->watch(server_names(*config_));
   names_->await_first_answers();
+  if (draining_) return std::nullopt;  // asked to stop meanwhile
   publish(make_plan(config_, listeners, tls), listeners);
-  stapler_.emplace(
-      control_->loop(), control_->scope(),
-      [this](const config::Address& address) { return names_->known(address); },
-      [this](const std::string& digest, tls::OcspResponse response) {
-        tls_->staple(digest, std::move(response));
-      });
   watch_responders();
   watch_certificates();
   return std::nullopt;
@@ -246,7 +243,7 @@ TlsContexts Server::load_tls(const config::Config& config, std::string* text) {
 void Server::watch_certificates() {
   if (draining_) return;
   if (tls_->changed()) {
-    log_info("certificates have changed");
+    log_info("certificate files have changed");
     const Listeners listeners{listening_, {}};
     const TlsContexts tls = load_tls(*config_, nullptr);
     publish(make_plan(config_, listeners, tls), listeners);
@@ -328,6 +325,7 @@ void Server::close_listening(const Listening& listening) {
 
 Reloaded Server::reload() {
   if (draining_) return {false, "Weir is stopping\n"};
+  if (plan_ == nullptr) return {false, "Weir is starting\n"};
   if (!load_) return {false, "there is no configuration file to reload\n"};
   std::string text;
   std::shared_ptr<const config::Config> config = load_(text);
@@ -367,7 +365,7 @@ Reloaded Server::reload() {
 
 void Server::name_changed(const std::string& name) {
   if (draining_) return;
-  if (stapler_) stapler_->name_known(name);
+  stapler_->name_known(name);
   for (const config::Upstream& upstream : config_->upstreams) {
     for (std::size_t i = 0; i < upstream.servers.size(); ++i) {
       const config::Address& address = upstream.servers[i].address;

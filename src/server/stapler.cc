@@ -21,51 +21,82 @@ constexpr Millis kRenewMin{300'000};
 constexpr Millis kRenewMax{12 * 3'600'000};
 constexpr Error kStopped{Code::cancelled, Cause::cancelled, 0, "stop"};
 
+// RFC 9110 section 7.2.
+std::string host_field(const tls::OcspResponder& responder) {
+  const bool ipv6 = responder.host.find(':') != std::string::npos;
+  const std::string host = ipv6 ? fmt::format("[{}]", responder.host) : responder.host;
+  return responder.port == 80 ? host : fmt::format("{}:{}", host, responder.port);
+}
+
 }  // namespace
 
 // Half of the time for which a response holds leaves the other half to an authority that does not
 // answer.
 Millis renew_after(const tls::OcspResponse& response, WallTime now) {
-  if (response.until == INT64_MAX) return kRenewMax;
   const std::int64_t half = response.from + (response.until - response.from) / 2;
   const Millis left{(half - now.micros / 1'000'000) * 1000};
   return std::clamp(left, kRenewMin, kRenewMax);
 }
 
-Stapler::Stapler(io::Loop& loop, Scope& scope, Lookup lookup, Learned learned)
+Stapler::Stapler(io::Loop& loop, Scope& scope, Lookup lookup)
     : Timer([](Timer& timer) { static_cast<Stapler&>(timer).look(); }),
       loop_(loop),
       scope_(scope),
-      lookup_(std::move(lookup)),
-      learned_(std::move(learned)) {}
+      lookup_(std::move(lookup)) {}
 
 Stapler::~Stapler() { WEIR_ASSERT(under_way_ == 0); }
 
-void Stapler::watch(const std::vector<std::shared_ptr<const tls::Certificate>>& certificates) {
-  std::map<std::string, Question> next;
+Stapler::Questions Stapler::questions_of(const Certificates& certificates) {
+  Questions questions;
   for (const auto& certificate : certificates) {
-    const std::string digest = certificate->digest();
-    if (auto old = questions_.extract(digest)) {
-      old.mapped().certificate = certificate;
-      next.insert(std::move(old));
-      continue;
-    }
     auto responder = tls::ocsp_responder(certificate->leaf());
-    if (!responder || next.contains(digest)) continue;
-    if (certificate->issuer() == nullptr) {
-      log_info(
-          "{}: no OCSP response is stapled: the certificate of its authority, by which one is "
-          "verified, is not in the file",
-          certificate->file());
+    if (!responder) continue;
+    Question& question = questions[certificate->digest()];
+    question.certificates.push_back(certificate);
+    question.responder = std::move(*responder);
+    if (certificate->issuer() != nullptr) question.asked = certificate;
+  }
+  std::erase_if(questions, [](const auto& entry) {
+    const Question& question = entry.second;
+    if (question.asked != nullptr) return false;
+    log_info(
+        "{}: no OCSP response is stapled: the certificate of its authority, by which one is "
+        "verified, is not in the file",
+        question.certificates.front()->file());
+    return true;
+  });
+  return questions;
+}
+
+void Stapler::watch(const Certificates& certificates) {
+  Questions next = questions_of(certificates);
+  for (auto& [digest, question] : next) {
+    const auto old = questions_.find(digest);
+    if (old == questions_.end()) {
+      schedule(question);
       continue;
     }
-    next[digest] = {certificate, std::move(*responder), loop_.now(), 0, false, nullptr};
+    question.due = old->second.due;
+    question.failures = old->second.failures;
+    question.unresolved = old->second.unresolved;
+    question.under_way = std::exchange(old->second.under_way, nullptr);
   }
   for (const auto& [digest, gone] : questions_) {
     if (gone.under_way != nullptr) gone.under_way->cancel(kStopped);
   }
   questions_ = std::move(next);
   look();
+}
+
+// What a file says holds until its end.
+void Stapler::schedule(Question& question) {
+  question.due = loop_.now();
+  const WallTime now = io::wall_now();
+  for (const auto& certificate : question.certificates) {
+    const auto response = certificate->ocsp();
+    if (response == nullptr || !response->valid(now)) continue;
+    question.due = loop_.now() + Micros(response->until * 1'000'000 - now.micros);
+  }
 }
 
 std::set<std::string> Stapler::hosts() const {
@@ -104,11 +135,8 @@ void Stapler::look() {
     if (question.due <= loop_.now() && under_way_ < kAtOnce) start(digest, question);
     if (question.under_way == nullptr) next = std::min(next, question.due);
   }
-  if (under_way_ < kAtOnce) {
-    loop_.timers().arm(*this, next);
-  } else {
-    disarm();  // the next end looks again
-  }
+  // Each end looks again.
+  if (under_way_ < kAtOnce) loop_.timers().arm(*this, next);
 }
 
 void Stapler::start(const std::string& digest, Question& question) {
@@ -129,49 +157,54 @@ void Stapler::start(const std::string& digest, Question& question) {
 }
 
 Task<> Stapler::ask(Stapler* self, std::string digest, io::SocketAddress address) {
-  Question& question = self->questions_.at(digest);
-  const std::shared_ptr<const tls::Certificate> certificate = question.certificate;
-  const tls::OcspResponder& responder = question.responder;
-  const bool usual = responder.port == 80;
-  Fetch fetch(
-      self->loop_,
-      {address, usual ? responder.host : fmt::format("{}:{}", responder.host, responder.port),
-       responder.target, "application/ocsp-request",
-       tls::ocsp_request(certificate->leaf(), certificate->issuer())});
-  question.under_way = &fetch;
+  Question& asking = self->questions_.at(digest);  // may be gone at the end
+  const tls::Certificate& certificate = *asking.asked;
+  Fetch fetch(self->loop_, {address, host_field(asking.responder), asking.responder.target,
+                            "application/ocsp-request",
+                            tls::ocsp_request(certificate.leaf(), certificate.issuer())});
+  asking.under_way = &fetch;
   ++self->under_way_;
-  std::expected<std::string, std::string> body = co_await fetch.run();
+  const std::expected<std::string, std::string> body = co_await fetch.run();
   --self->under_way_;
-  const auto found = self->questions_.find(digest);  // a reload may have dropped it
-  if (found == self->questions_.end() || found->second.under_way != &fetch) co_return;
-  found->second.under_way = nullptr;
+  const auto found = self->questions_.find(digest);
+  const bool wanted = found != self->questions_.end() && found->second.under_way == &fetch;
+  if (wanted) found->second.under_way = nullptr;
   if (self->stopped_) co_return;
-  if (!body) {
-    self->failed(found->second, body.error());
-  } else {
-    auto read = tls::read_ocsp_response(std::move(*body), certificate->leaf(),
-                                        certificate->issuer(), io::wall_now());
-    if (!read) {
-      self->failed(found->second, "its response " + read.error());
-    } else {
-      found->second.failures = 0;
-      found->second.due = self->loop_.now() + renew_after(*read, io::wall_now());
-      log_info("{}: {} says that the certificate is good; its response is stapled",
-               certificate->file(), found->second.responder.url);
-      self->learned_(digest, std::move(*read));
-    }
+  if (wanted) self->answered(found->second, body);
+  self->loop_.timers().arm(*self, self->loop_.now());
+}
+
+void Stapler::answered(Question& question, const std::expected<std::string, std::string>& body) {
+  if (!body) return failed(question, body.error());
+  const tls::Certificate& asked = *question.asked;
+  const WallTime now = io::wall_now();
+  auto read = tls::read_ocsp_response(*body, asked.leaf(), asked.issuer(), now);
+  if (!read && !read.error().revoked) {
+    return failed(question, "its response " + read.error().text);
   }
-  self->look();
+  question.failures = 0;
+  std::shared_ptr<const tls::OcspResponse> response;
+  if (read) {
+    response = std::make_shared<const tls::OcspResponse>(std::move(*read));
+    question.due = loop_.now() + renew_after(*response, now);
+    log_info("{}: {} says that the certificate is good; its response is stapled", asked.file(),
+             question.responder.url);
+  } else {
+    question.due = loop_.now() + kRetryMax;
+    log_error("{}: {} says that the certificate is REVOKED: replace it. Nothing is stapled",
+              asked.file(), question.responder.url);
+  }
+  for (const auto& certificate : question.certificates) certificate->set_ocsp(response);
 }
 
 void Stapler::failed(Question& question, const std::string& why) {
   const Millis wait = std::min(kRetryMin * (1 << std::min(question.failures, 8)), kRetryMax);
   ++question.failures;
   question.due = loop_.now() + wait;
-  const bool have =
-      question.certificate->ocsp() && question.certificate->ocsp()->valid(io::wall_now());
-  log_warn("{}: no new OCSP response from {}: {}; {}; trying again in {} s",
-           question.certificate->file(), question.responder.url, why,
+  const auto before = question.asked->ocsp();
+  const bool have = before != nullptr && before->valid(io::wall_now());
+  log_warn("{}: no new OCSP response from {}: {}; {}; trying again in {} s", question.asked->file(),
+           question.responder.url, why,
            have ? "the response of before is stapled" : "none is stapled", wait.count() / 1000);
 }
 

@@ -26,16 +26,15 @@ Millis renew_after(const tls::OcspResponse& response, WallTime now);
 
 class Stapler : private io::Timer {
  public:
+  using Certificates = std::vector<std::shared_ptr<const tls::Certificate>>;
   /// What an address is known to be; empty while its name has not been resolved.
   using Lookup = std::function<std::vector<io::SocketAddress>(const config::Address&)>;
-  /// Takes a response to the certificate with this digest.
-  using Learned = std::function<void(const std::string& digest, tls::OcspResponse response)>;
   /// `scope`: in which it asks; joined after stop().
-  Stapler(io::Loop& loop, Scope& scope, Lookup lookup, Learned learned);
+  Stapler(io::Loop& loop, Scope& scope, Lookup lookup);
   ~Stapler();
 
   /// Asks about these from now on, and about no others. Those without a responder are left out.
-  void watch(const std::vector<std::shared_ptr<const tls::Certificate>>& certificates);
+  void watch(const Certificates& certificates);
   /// The responders' names.
   [[nodiscard]] std::set<std::string> hosts() const;
   /// A name has been resolved: who waited for it asks at once.
@@ -44,24 +43,30 @@ class Stapler : private io::Timer {
   void stop();
 
  private:
+  /// About one certificate, whatever files it stands in.
   struct Question {
-    std::shared_ptr<const tls::Certificate> certificate;
+    Certificates certificates;                      // not empty
+    std::shared_ptr<const tls::Certificate> asked;  // of these, one whose issuer is known
     tls::OcspResponder responder;
     Instant due{};
-    int failures = 0;  // in a row
-    bool unresolved = false;
+    int failures = 0;         // in a row
+    bool unresolved = false;  // waits for its name
     Fetch* under_way = nullptr;
   };
+  using Questions = std::map<std::string, Question>;  // by digest
+
   static Task<> ask(Stapler* self, std::string digest, io::SocketAddress address);
+  static Questions questions_of(const Certificates& certificates);
+  void schedule(Question& question);
   void look();
   void start(const std::string& digest, Question& question);
+  void answered(Question& question, const std::expected<std::string, std::string>& body);
   void failed(Question& question, const std::string& why);
 
   io::Loop& loop_;
   Scope& scope_;
   Lookup lookup_;
-  Learned learned_;
-  std::map<std::string, Question> questions_;  // by the certificate's digest
+  Questions questions_;
   std::size_t under_way_ = 0;
   bool stopped_ = false;
 };

@@ -95,10 +95,9 @@ json certificates_json(const std::vector<CertificateStatus>& certificates) {
     out.push_back({{"file", each.file},
                    {"names", each.names},
                    {"expires", rfc3339(WallTime{each.expires * 1'000'000})}});
-    if (!each.stapled_until) continue;
-    const bool open = *each.stapled_until == INT64_MAX;
-    out.back()["ocsp_until"] =
-        open ? json("open") : json(rfc3339(WallTime{*each.stapled_until * 1'000'000}));
+    if (each.stapled_until) {
+      out.back()["ocsp_until"] = rfc3339(WallTime{*each.stapled_until * 1'000'000});
+    }
   }
   return out;
 }

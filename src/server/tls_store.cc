@@ -73,14 +73,16 @@ void TlsStore::watch(const std::string& file) {
 }
 
 bool TlsStore::changed() const {
-  return told_ || std::ranges::any_of(seen_, [](const auto& entry) {
-           return look_at(entry.first) != entry.second;
-         });
+  return std::ranges::any_of(
+      seen_, [](const auto& entry) { return look_at(entry.first) != entry.second; });
 }
 
-void TlsStore::staple(const std::string& digest, tls::OcspResponse response) {
-  responses_[digest] = std::move(response);
-  told_ = true;
+// What is known of the same certificate already.
+void TlsStore::keep_response(const tls::Certificate& loaded) const {
+  const std::string digest = loaded.digest();
+  for (const auto& [files, before] : certificates_) {
+    if (before->digest() == digest) return loaded.set_ocsp(before->ocsp());
+  }
 }
 
 // Looked at before they are read: what changes in between is read once more.
@@ -99,10 +101,8 @@ std::shared_ptr<const tls::Certificate> TlsStore::certificate(const config::TlsC
     problems.push_back({Problem::Kind::warning,
                         files.cert + ": the certificate that was read before stays in use"});
     loaded = before->second;
-  } else if (loaded->ocsp()) {  // of a file
-    responses_.erase(loaded->digest());
-  } else if (const auto said = responses_.find(loaded->digest()); said != responses_.end()) {
-    loaded = loaded->with(said->second);
+  } else if (loaded->ocsp() == nullptr) {
+    keep_response(*loaded);
   }
   used_[key] = loaded;
   return loaded;
@@ -121,8 +121,7 @@ std::shared_ptr<const tls::ServerContext> TlsStore::context(const config::Listen
   }
   for (const config::TlsCertificate& files : tls.certificates) {
     if (auto loaded = certificate(files, now, problems)) {
-      const bool of_file = loaded->ocsp() && !responses_.contains(loaded->digest());
-      if (tls.ocsp && !of_file) to_staple_.push_back(loaded);
+      if (tls.ocsp) to_staple_.push_back(loaded);
       settings.certificates.push_back(std::move(loaded));
     }
   }
@@ -176,7 +175,12 @@ std::shared_ptr<const tls::ClientContext> TlsStore::context(const config::Upstre
   const bool known = before != clients_.end() && before->second.settings == tls;
   const bool same = known && before->second.files == files &&
                     before->second.alpn == settings.alpn && before->second.context != nullptr;
-  if (same) return before->second.context;
+  if (same) {
+    if (!tls.cert.empty()) {
+      used_[{tls.cert, tls.key}] = before->second.context->settings().certificate;
+    }
+    return before->second.context;
+  }
   for (const std::string& pin : tls.pins) settings.pins.push_back(pin_of(pin));
   const std::string alpn = settings.alpn;
   std::shared_ptr<const tls::ClientContext> made;
@@ -202,7 +206,6 @@ TlsContexts TlsStore::load(const config::Config& config, WallTime now,
   used_.clear();
   seen_.clear();
   to_staple_.clear();
-  told_ = false;
   std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts;
   for (const config::Listen& listen : config.listens) {
     auto made = listen.tls ? context(listen, now, problems) : nullptr;
@@ -219,10 +222,6 @@ TlsContexts TlsStore::load(const config::Config& config, WallTime now,
     return std::ranges::find(config.upstreams, client.first, &config::Upstream::name) ==
            config.upstreams.end();
   });
-  std::erase_if(responses_, [&](const auto& response) {
-    return std::ranges::none_of(
-        used_, [&](const auto& used) { return used.second->digest() == response.first; });
-  });
   certificates_ = used_;
   contexts_ = std::move(contexts);
   return all;
@@ -232,7 +231,7 @@ std::vector<CertificateStatus> TlsStore::certificates() const {
   std::vector<CertificateStatus> all;
   for (const auto& [key, each] : certificates_) {
     all.push_back({each->file(), each->names(), each->expires(), {}});
-    if (each->ocsp()) all.back().stapled_until = each->ocsp()->until;
+    if (const auto response = each->ocsp()) all.back().stapled_until = response->until;
   }
   if (self_signed_ != nullptr) {
     all.push_back({self_signed_->file(), self_signed_->names(), self_signed_->expires(), {}});

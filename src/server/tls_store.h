@@ -32,16 +32,12 @@ class TlsStore {
   /// Reads all that the configuration names. `problems` says what is wrong, and what of before is
   /// used instead.
   TlsContexts load(const config::Config& config, WallTime now, std::vector<tls::Problem>& problems);
-  /// Whether a file has changed since load(), or an authority has said something. Costs a system
-  /// call for each file.
+  /// Whether a file has changed since load(). Costs a system call for each.
   [[nodiscard]] bool changed() const;
-  /// Those of which the authorities are to be asked: in use by a listener, without a file to
-  /// staple.
+  /// Those of which the authorities are to be asked what to staple.
   [[nodiscard]] const std::vector<std::shared_ptr<const tls::Certificate>>& to_staple() const {
     return to_staple_;
   }
-  /// What an authority says of the certificate with this digest, for the next load().
-  void staple(const std::string& digest, tls::OcspResponse response);
   /// Those in use.
   [[nodiscard]] std::vector<CertificateStatus> certificates() const;
 
@@ -50,6 +46,7 @@ class TlsStore {
   std::shared_ptr<const tls::Certificate> certificate(const config::TlsCertificate& files,
                                                       WallTime now,
                                                       std::vector<tls::Problem>& problems);
+  void keep_response(const tls::Certificate& loaded) const;
   std::shared_ptr<const tls::ServerContext> context(const config::Listen& listen, WallTime now,
                                                     std::vector<tls::Problem>& problems);
   std::shared_ptr<const tls::ClientContext> context(const config::Upstream& upstream, bool http,
@@ -64,8 +61,6 @@ class TlsStore {
   std::map<Key, std::shared_ptr<const tls::Certificate>> certificates_;  // as they were good last
   std::map<Key, std::shared_ptr<const tls::Certificate>> used_;          // by load()
   std::vector<std::shared_ptr<const tls::Certificate>> to_staple_;       // likewise
-  std::map<std::string, tls::OcspResponse> responses_;                   // by digest
-  bool told_ = false;                                                    // something since load()
   std::map<std::string, std::shared_ptr<const tls::ServerContext>> contexts_;  // by address
   /// Of an upstream, and what it was made of: connections are kept while that is the same.
   struct Client {

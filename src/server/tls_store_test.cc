@@ -140,6 +140,18 @@ TEST_F(TlsStoreTest, AnUpstreamKeepsItsContextUntilSomethingChanges) {
   EXPECT_GE(errors(), 1u);
 }
 
+TEST_F(TlsStoreTest, ACertificateForServersIsReportedAfterEachLoad) {
+  config::Upstream& upstream = config_.upstreams.emplace_back();
+  upstream.name = "app";
+  upstream.tls.emplace().ca = path("a.pem");
+  upstream.tls->cert = path("c.pem");
+  write("c.pem", "c.test");
+  load();
+  EXPECT_EQ(store_.certificates().size(), 3u);
+  load();
+  EXPECT_EQ(store_.certificates().size(), 3u);
+}
+
 // What it had under a name is of no use to another upstream that gets the name later.
 TEST_F(TlsStoreTest, AnUpstreamThatIsGoneIsForgotten) {
   config::Upstream& upstream = config_.upstreams.emplace_back();
@@ -153,26 +165,22 @@ TEST_F(TlsStoreTest, AnUpstreamThatIsGoneIsForgotten) {
   EXPECT_EQ(load().upstreams[0], nullptr);
 }
 
-TEST_F(TlsStoreTest, WhatAnAuthoritySaysIsStapledFromTheNextLoadOn) {
+TEST_F(TlsStoreTest, WhatAnAuthoritySaysIsKeptOverALoad) {
   const auto certificate = [](const TlsContexts& all) {
     return all.listeners[0]->settings().certificates.front();
   };
   const auto first = certificate(load());
   ASSERT_EQ(store_.to_staple().size(), 2u);
-  EXPECT_EQ(first->staple(kNow), "");
-  const std::int64_t until = kNow.micros / 1'000'000 + 10;
-  store_.staple(first->digest(), {"said", 0, until});
-  EXPECT_TRUE(store_.changed());
+  EXPECT_EQ(first->ocsp(), nullptr);
+  const auto said = std::make_shared<const tls::OcspResponse>("said", 0, 1'900'000'000);
+  first->set_ocsp(said);
+  EXPECT_EQ(store_.certificates().front().stapled_until, said->until);
   const auto second = certificate(load());
-  EXPECT_FALSE(store_.changed());
-  EXPECT_EQ(second->staple(kNow), "said");
-  EXPECT_EQ(second->staple(WallTime{until * 1'000'000}), "") << "out of date";
+  EXPECT_NE(second, first);
+  EXPECT_EQ(second->ocsp(), said);
   EXPECT_EQ(second->digest(), first->digest());
-  EXPECT_EQ(store_.to_staple().size(), 2u) << "asked again later";
-  EXPECT_EQ(store_.certificates().front().stapled_until, until);
-  EXPECT_EQ(certificate(load())->staple(kNow), "said");
   write("a.pem", "a.test");  // renewed
-  EXPECT_EQ(certificate(load())->staple(kNow), "");
+  EXPECT_EQ(certificate(load())->ocsp(), nullptr);
   config_.listens.front().tls->ocsp = false;
   load();
   EXPECT_TRUE(store_.to_staple().empty());

@@ -25,12 +25,6 @@ using NamesPtr = std::unique_ptr<GENERAL_NAMES, Freeing<GENERAL_NAMES_free>>;
 constexpr std::size_t kFileSizeMax = 4_MiB;
 constexpr std::int64_t kExpiresSoon = 14L * 24 * 3600;
 
-std::int64_t seconds(const ASN1_TIME* time) {
-  std::tm broken{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &broken) != 1) return 0;
-  return timegm(&broken);
-}
-
 std::string date(const ASN1_TIME* time) {
   std::tm broken{};
   if (time == nullptr || ASN1_TIME_to_tm(time, &broken) != 1) return "an unreadable date";
@@ -193,8 +187,10 @@ struct CertificateLoader {
     content << file.rdbuf();
     auto read =
         read_ocsp_response(content.str(), made->leaf(), made->issuer(), WallTime{now * 1'000'000});
-    if (!read) return warn("not stapled: the OCSP response in " + path + " " + read.error());
-    made->ocsp_ = std::move(*read);
+    if (!read) {
+      return warn("not stapled: the OCSP response in " + path + ' ' + read.error().text);
+    }
+    made->ocsp_ = std::make_shared<const OcspResponse>(std::move(*read));
   }
 
   bool load(const CertificateFiles& files) {
@@ -285,33 +281,11 @@ std::shared_ptr<const Certificate> Certificate::self_signed(std::string_view hos
   return loader.made;
 }
 
-std::string_view Certificate::staple(WallTime now) const {
-  return ocsp_ && ocsp_->valid(now) ? std::string_view(ocsp_->der) : std::string_view();
-}
-
 std::string Certificate::digest() const {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
   WEIR_CHECK(X509_digest(leaf(), algorithms().sha256, digest.data(), &size) == 1);
   return {reinterpret_cast<const char*>(digest.data()), size};
-}
-
-std::shared_ptr<const Certificate> Certificate::with(OcspResponse response) const {
-  const std::shared_ptr<Certificate> made(new Certificate);
-  const auto share = [](X509* certificate) {
-    X509_up_ref(certificate);
-    return X509Ptr(certificate);
-  };
-  made->file_ = file_;
-  made->names_ = names_;
-  made->type_ = type_;
-  made->expires_ = expires_;
-  made->ocsp_ = std::move(response);
-  made->leaf_ = share(leaf_.get());
-  for (const X509Ptr& each : chain_) made->chain_.push_back(share(each.get()));
-  EVP_PKEY_up_ref(key_.get());
-  made->key_.reset(key_.get());
-  return made;
 }
 
 // RFC 6125 section 6.4.3: a wildcard stands for one label, the first.

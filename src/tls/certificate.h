@@ -5,11 +5,12 @@
 // by the same thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -28,13 +29,17 @@ struct Problem {
   std::string text;  ///< names the file
 };
 
+inline void add_error(std::vector<Problem>& problems, std::string text) {
+  problems.push_back({Problem::Kind::error, std::move(text)});
+}
+
 struct CertificateFiles {
   std::string certificate;  ///< the certificate, and behind it those that lead to a root
   std::string key;          ///< empty: in the same file
   bool operator==(const CertificateFiles&) const = default;
 };
 
-/// Immutable, shared by workers.
+/// Shared by workers, and immutable but for what its authority says.
 class Certificate {
  public:
   enum class Type : std::uint8_t { rsa, ecdsa, other };
@@ -54,18 +59,18 @@ class Certificate {
   [[nodiscard]] std::int64_t expires() const { return expires_; }  ///< seconds since the epoch
   /// Of the leaf: SHA-256, in bytes.
   [[nodiscard]] std::string digest() const;
-  /// What its authority says of it, as far as that is known.
-  [[nodiscard]] const std::optional<OcspResponse>& ocsp() const { return ocsp_; }
-  /// What is to be stapled now; empty when there is none or it is too old.
-  [[nodiscard]] std::string_view staple(WallTime now) const;
+  /// What its authority says of it, and is stapled; nullptr: that is not known. Any thread.
+  [[nodiscard]] std::shared_ptr<const OcspResponse> ocsp() const { return ocsp_.load(); }
+  /// Replaces it, also for handshakes under way. Any thread.
+  void set_ocsp(std::shared_ptr<const OcspResponse> response) const {
+    ocsp_.store(std::move(response));
+  }
 
   [[nodiscard]] X509* leaf() const { return leaf_.get(); }
   [[nodiscard]] EVP_PKEY* key() const { return key_.get(); }
   [[nodiscard]] const std::vector<X509Ptr>& chain() const { return chain_; }
   /// nullptr if the file does not have it.
   [[nodiscard]] X509* issuer() const { return chain_.empty() ? nullptr : chain_.front().get(); }
-  /// The same certificate with something newer of its authority.
-  [[nodiscard]] std::shared_ptr<const Certificate> with(OcspResponse response) const;
 
  private:
   friend struct CertificateLoader;
@@ -75,7 +80,7 @@ class Certificate {
   std::vector<std::string> names_;
   Type type_ = Type::other;
   std::int64_t expires_ = 0;
-  std::optional<OcspResponse> ocsp_;
+  mutable std::atomic<std::shared_ptr<const OcspResponse>> ocsp_;
   X509Ptr leaf_;
   std::vector<X509Ptr> chain_;
   KeyPtr key_;

@@ -22,10 +22,6 @@ constexpr std::array kSystemFiles = {"/etc/ssl/certs/ca-certificates.crt",
 constexpr Causes kCauses = {Cause::upstream_tls_failed, Cause::upstream_tls_failed,
                             Cause::upstream_connect_timeout, Cause::upstream_tls_failed};
 
-void add_error(std::vector<Problem>& problems, std::string text) {
-  problems.push_back({Problem::Kind::error, std::move(text)});
-}
-
 bool is_address(const std::string& name) {
   std::array<unsigned char, sizeof(in6_addr)> bytes;
   return inet_pton(AF_INET, name.c_str(), bytes.data()) == 1 ||

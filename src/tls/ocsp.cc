@@ -20,7 +20,8 @@ using RequestPtr = std::unique_ptr<OCSP_REQUEST, Freeing<OCSP_REQUEST_free>>;
 using CertIdPtr = std::unique_ptr<OCSP_CERTID, Freeing<OCSP_CERTID_free>>;
 using StorePtr = std::unique_ptr<X509_STORE, Freeing<X509_STORE_free>>;
 
-constexpr std::int64_t kClockSkew = 300;  // seconds
+constexpr std::int64_t kClockSkew = 300;       // seconds
+constexpr std::int64_t kOpenEnd = 24L * 3600;  // likewise
 
 struct FreeStrings {
   void operator()(STACK_OF(OPENSSL_STRING) * strings) const { X509_email_free(strings); }
@@ -31,12 +32,6 @@ struct FreeText {
 struct FreeStack {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_free(stack); }
 };
-
-std::int64_t seconds(const ASN1_TIME* time) {
-  std::tm broken{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &broken) != 1) return 0;
-  return timegm(&broken);
-}
 
 // It goes into a request line and a Host field.
 bool is_visible(std::string_view url) {
@@ -108,43 +103,43 @@ std::string ocsp_request(const X509* leaf, const X509* issuer) {
   return text;
 }
 
-std::expected<OcspResponse, std::string> read_ocsp_response(std::string der, const X509* leaf,
-                                                            X509* issuer, WallTime now) {
+std::expected<OcspResponse, OcspFault> read_ocsp_response(std::string der, const X509* leaf,
+                                                          X509* issuer, WallTime now) {
+  const auto wrong = [](std::string text) { return std::unexpected(OcspFault{std::move(text)}); };
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  const auto* const end = at + der.size();
   const ResponsePtr response(d2i_OCSP_RESPONSE(nullptr, &at, static_cast<long>(der.size())));
-  if (response == nullptr) {
-    ERR_clear_error();
-    return std::unexpected("is not one in DER format");
-  }
+  ERR_clear_error();
+  if (response == nullptr || at != end) return wrong("is not one in DER format");
   if (const int status = OCSP_response_status(response.get()); status != 0) {
-    return std::unexpected(std::string("is an error: ") + OCSP_response_status_str(status));
+    return wrong(std::string("is an error: ") + OCSP_response_status_str(status));
   }
   const BasicPtr basic(OCSP_response_get1_basic(response.get()));
   ERR_clear_error();
-  if (basic == nullptr) return std::unexpected("is of an unknown kind");
+  if (basic == nullptr) return wrong("is of an unknown kind");
   OCSP_SINGLERESP* single = nullptr;
   for (int i = 0; i < OCSP_resp_count(basic.get()) && single == nullptr; ++i) {
     OCSP_SINGLERESP* const each = OCSP_resp_get0(basic.get(), i);
     if (is_of(each, leaf, issuer)) single = each;
   }
-  if (single == nullptr) return std::unexpected("is not of this certificate");
+  if (single == nullptr) return wrong("is not of this certificate");
   if (issuer != nullptr && !signed_by(basic.get(), issuer)) {
-    return std::unexpected("is not signed by the certificate's authority");
+    return wrong("is not signed by the certificate's authority");
   }
   ASN1_GENERALIZEDTIME* from = nullptr;
   ASN1_GENERALIZEDTIME* until = nullptr;
   int reason = 0;
   const int status = OCSP_single_get0_status(single, &reason, nullptr, &from, &until);
-  if (status != V_OCSP_CERTSTATUS_GOOD) {
-    const bool revoked = status == V_OCSP_CERTSTATUS_REVOKED;
-    return std::unexpected(std::string("says that the certificate is ") +
-                           (revoked ? "revoked" : "unknown"));
-  }
-  OcspResponse read{std::move(der), seconds(from), until == nullptr ? INT64_MAX : seconds(until)};
+  OcspResponse read{std::move(der), seconds(from), 0};
+  read.until = until == nullptr ? read.from + kOpenEnd : seconds(until);
   if (read.from > now.micros / 1'000'000 + kClockSkew) {
-    return std::unexpected("is of a time that has not come yet: look at the clock");
+    return wrong("is of a time that has not come yet: look at the clock");
   }
-  if (!read.valid(now)) return std::unexpected("is out of date");
+  if (!read.valid(now)) return wrong("is out of date");
+  if (status == V_OCSP_CERTSTATUS_REVOKED) {
+    return std::unexpected(OcspFault{"says that the certificate is revoked", true});
+  }
+  if (status != V_OCSP_CERTSTATUS_GOOD) return wrong("says that the certificate is unknown");
   return read;
 }
 

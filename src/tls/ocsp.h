@@ -19,7 +19,7 @@ namespace weir::tls {
 struct OcspResponse {
   std::string der;         ///< as it is stapled
   std::int64_t from = 0;   ///< seconds since the epoch
-  std::int64_t until = 0;  ///< likewise; INT64_MAX: as long as nothing newer is known
+  std::int64_t until = 0;  ///< likewise
 
   [[nodiscard]] bool valid(WallTime now) const { return now.micros / 1'000'000 < until; }
 };
@@ -38,9 +38,13 @@ std::optional<OcspResponder> ocsp_responder(const X509* leaf);
 /// responders can answer what they have signed in advance (RFC 5019).
 std::string ocsp_request(const X509* leaf, const X509* issuer);
 
-/// Reads a response (DER). `issuer`: verifies who has signed it; nullptr: it is not known. The
-/// error goes on where "the OCSP response" begins.
-std::expected<OcspResponse, std::string> read_ocsp_response(std::string der, const X509* leaf,
-                                                            X509* issuer, WallTime now);
+struct OcspFault {
+  std::string text;  ///< goes on where "the OCSP response" begins
+  bool revoked = false;
+};
+/// Reads a response (DER). `issuer`: verifies who has signed it; nullptr: it is not known. One that
+/// does not say how long it holds is taken for a day.
+std::expected<OcspResponse, OcspFault> read_ocsp_response(std::string der, const X509* leaf,
+                                                          X509* issuer, WallTime now);
 
 }  // namespace weir::tls

@@ -3,6 +3,8 @@
 
 #include <openssl/err.h>
 
+#include <ctime>
+
 #include "base/assert.h"
 
 namespace weir::tls {
@@ -28,6 +30,12 @@ const Algorithms& algorithms() {
       cipher("AES-256-CBC"), digest("SHA2-256"),    digest("SHA2-384"),
   };
   return fetched;
+}
+
+std::int64_t seconds(const ASN1_TIME* time) {
+  std::tm broken{};
+  if (time == nullptr || ASN1_TIME_to_tm(time, &broken) != 1) return 0;
+  return timegm(&broken);
 }
 
 std::string openssl_reason() {

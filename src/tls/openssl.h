@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -39,6 +40,9 @@ struct Algorithms {
   const EVP_MD* sha384;
 };
 const Algorithms& algorithms();
+
+/// Since the epoch; 0: it is none.
+std::int64_t seconds(const ASN1_TIME* time);
 
 /// Why the last call has failed, and no trace of it for others to find.
 std::string openssl_reason();

@@ -20,10 +20,6 @@ constexpr long kTicketSeconds = 12L * 3600;
 constexpr Causes kCauses = {Cause::tls_client_left, Cause::tls_handshake_failed,
                             Cause::tls_handshake_timeout, Cause::tls_bad_record};
 
-void add_error(std::vector<Problem>& problems, std::string text) {
-  problems.push_back({Problem::Kind::error, std::move(text)});
-}
-
 }  // namespace
 
 // What OpenSSL calls during a handshake. The stream's Handshake is the SSL's app data.
@@ -60,12 +56,12 @@ struct ServerCallbacks {
   static int staple(SSL* ssl, void*) {
     const Handshake& handshake = of(ssl);
     const Certificate* shown = server(ssl).certificate_of(SSL_get_certificate(ssl));
-    const std::string_view response =
-        shown == nullptr ? std::string_view() : shown->staple(handshake.now());
-    if (response.empty()) return SSL_TLSEXT_ERR_NOACK;
-    void* copy = OPENSSL_memdup(response.data(), response.size());
+    const auto response = shown == nullptr ? nullptr : shown->ocsp();
+    if (response == nullptr || !response->valid(handshake.now())) return SSL_TLSEXT_ERR_NOACK;
+    const std::string& der = response->der;
+    void* copy = OPENSSL_memdup(der.data(), der.size());
     if (copy == nullptr) return SSL_TLSEXT_ERR_NOACK;
-    SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(response.size()));
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(der.size()));
     return SSL_TLSEXT_ERR_OK;
   }
 
@@ -121,30 +117,30 @@ bool ServerContext::build(std::vector<Problem>& problems) {
     add_error(problems, "there is no certificate that can be used");
     return false;
   }
-  index_names();
-  for (const auto& [name, choice] : choices_) {
+  const Choices choices = choices_of_names();
+  for (const auto& [name, choice] : choices) {
     SSL_CTX* context = context_of(choice, problems);
     if (context == nullptr) return false;
     names_.emplace(name, context);
   }
   const std::vector<std::string>& first = settings_.certificates.front()->names();
-  default_ = context_of(first.empty() ? Choice{0} : choices_.at(first.front()), problems);
+  default_ = context_of(first.empty() ? Choice{0} : choices.at(first.front()), problems);
   return default_ != nullptr;
 }
 
-void ServerContext::index_names() {
-  for (std::size_t i = 0; i < settings_.certificates.size(); ++i) {
-    for (const std::string& name : settings_.certificates[i]->names()) add_name(name, i);
-  }
-}
-
 // Of two certificates of one type for one name the first is used.
-void ServerContext::add_name(const std::string& name, std::size_t certificate) {
-  Choice& choice = choices_[name];
-  const Certificate::Type type = settings_.certificates[certificate]->type();
-  const bool have = std::ranges::any_of(
-      choice, [&](std::size_t i) { return settings_.certificates[i]->type() == type; });
-  if (!have) choice.push_back(certificate);
+ServerContext::Choices ServerContext::choices_of_names() const {
+  Choices choices;
+  for (std::size_t i = 0; i < settings_.certificates.size(); ++i) {
+    const Certificate::Type type = settings_.certificates[i]->type();
+    for (const std::string& name : settings_.certificates[i]->names()) {
+      Choice& choice = choices[name];
+      const bool have = std::ranges::any_of(
+          choice, [&](std::size_t other) { return settings_.certificates[other]->type() == type; });
+      if (!have) choice.push_back(i);
+    }
+  }
+  return choices;
 }
 
 SSL_CTX* ServerContext::context_of(const Choice& choice, std::vector<Problem>& problems) {

@@ -49,8 +49,8 @@ class ServerContext final : public Context {
 
   ServerContext(ServerSettings settings, std::shared_ptr<TicketKeys> tickets);
   bool build(std::vector<Problem>& problems);
-  void index_names();
-  void add_name(const std::string& name, std::size_t certificate);
+  using Choices = std::map<std::string, Choice, std::less<>>;  // by name
+  [[nodiscard]] Choices choices_of_names() const;
   SSL_CTX* context_of(const Choice& choice, std::vector<Problem>& problems);
   bool configure(SSL_CTX* context, const Choice& choice, std::vector<Problem>& problems) const;
   void bind_tickets(SSL_CTX* context) const;
@@ -61,7 +61,6 @@ class ServerContext final : public Context {
   ServerSettings settings_;
   std::shared_ptr<TicketKeys> tickets_;
   std::vector<unsigned char> alpn_;  // as it is compared: RFC 7301 section 3.1
-  std::map<std::string, Choice, std::less<>> choices_;
   std::map<std::string, SSL_CTX*, std::less<>> names_;
   std::map<Choice, SslContextPtr> contexts_;
   SSL_CTX* default_ = nullptr;
