@@ -33,6 +33,8 @@ inline constexpr std::size_t kBudgetTightPercent = 75;
 /// One part in so many of the budget is for work under way: when the heads of new requests could
 /// have it all, none of those that are under way could be answered any more.
 inline constexpr std::size_t kBudgetReservedPart = 8;
+/// And one part in so many may be used beyond it, for bytes that were received already.
+inline constexpr std::size_t kBudgetBeyondPart = 8;
 inline constexpr std::size_t kFreeChunksKept = 64;  ///< of 4 KiB, however long unused
 
 // What is kept for the next use and was not used for so long goes back to the system. Chunks that
@@ -83,16 +85,20 @@ inline constexpr std::size_t kProxyHeaderMax = 4_KiB;  ///< a PROXY header with 
 inline constexpr std::size_t kClientHelloMax = 16_KiB;
 
 // HTTP/2, per connection. What clients have sent and nobody has read yet is at most kH2Window for
-// each stream and kH2ConnectionWindow together; what is to be sent is gathered in one chunk of
+// each stream, kH2WideningMax more for those that were read as fast as they came, and
+// kH2ConnectionWindow together; what is to be sent is gathered in one chunk of
 // kH2OutputMax, and stands otherwise in the exchanges' own buffers. Heads are bounded by
 // limits.head_size each and kH2RequestHeadsMax together. So a connection holds at most
-//     kH2ConnectionWindow 1 MiB + kH2OutputMax 64 KiB + one receive of kH2ReceiveMax 64 KiB
+//     kH2ConnectionWindow 2 MiB + kH2OutputMax 64 KiB + one receive of kH2ReceiveMax 64 KiB
 //     + kH2RequestHeadsMax 512 KiB,
-// all but the heads from the budget; and an exchange for each stream, as on HTTP/1.
+// all but the heads from the budget (kBudgetBeyondPart of it more when it is used up, and
+// kH2OutputMin of the output); towards a server kH2Window for each request, counted in it, and held
+// also when it is used up. And an exchange for each stream, as on HTTP/1.
 inline constexpr std::size_t kH2RequestHeadsMax = 512_KiB;
 inline constexpr std::uint32_t kH2Streams = 128;  ///< open at once
 inline constexpr std::uint32_t kH2Window = 64_KiB;
-inline constexpr std::uint32_t kH2ConnectionWindow = 1_MiB;
+inline constexpr std::uint32_t kH2WideningMax = 1_MiB - kH2Window;
+inline constexpr std::uint32_t kH2ConnectionWindow = 2_MiB;
 inline constexpr std::size_t kH2OutputMin = 16_KiB;  ///< grows while it is filled
 inline constexpr std::size_t kH2OutputMax = 64_KiB;
 inline constexpr std::size_t kH2ReceiveMax = 64_KiB;

@@ -25,7 +25,7 @@ bool expects_content(Method method) {
 }  // namespace
 
 void H2RequestBuilder::add(std::string_view name, std::string_view value) {
-  if (!pseudo(name)) {
+  if (!name.starts_with(':')) {
     const FieldId id = field_id(name);
     // RFC 8441 section 5: what the key of an HTTP/1 upgrade proves is not asked here.
     if (!protocol_.empty() && name == "sec-websocket-key") return;
@@ -216,7 +216,7 @@ void H2Fields::response(const ResponseHead& head, std::span<const HeadEdit> edit
   if (head.status >= 200 && head.status != 204) add_length(head.fields, framing);
 }
 
-void H2Fields::request(const RequestHead& head, std::string_view scheme, std::string_view target,
+void H2Fields::request(const RequestHead& head, const Server& server, std::string_view target,
                        std::span<const HeadEdit> edits, const Framing& framing) {
   clear();
   reserve(head.fields, edits, 64);
@@ -227,8 +227,8 @@ void H2Fields::request(const RequestHead& head, std::string_view scheme, std::st
     }
   }
   fields_.push_back({":method", head.method_name});
-  fields_.push_back({":scheme", scheme});
-  fields_.push_back({":authority", authority});
+  fields_.push_back({":scheme", server.scheme});
+  fields_.push_back({":authority", authority.empty() ? server.authority : authority});
   fields_.push_back({":path", target});
   const PassedFields passed(head.fields, edits, PassedFields::Doubles::drop,
                             PassedFields::Trailer::pass);

@@ -26,7 +26,6 @@ class H2RequestBuilder {
 
   /// A pseudo-header field (":method") or a field.
   void add(std::string_view name, std::string_view value);
-  [[nodiscard]] bool pseudo(std::string_view name) const { return name.starts_with(':'); }
   /// Another field in several lines, of which there may be one in HTTP/1: RFC 9113 section 8.2.3.
   [[nodiscard]] std::size_t cookies() const { return cookies_.size(); }
 
@@ -66,17 +65,20 @@ class H2Fields {
   /// ":status" and the fields that encode_response would pass on, with Content-Length where the
   /// body's length is known.
   void response(const ResponseHead& head, std::span<const HeadEdit> edits, const Framing& framing);
-  /// Pseudo-header fields and the fields that encode_request would pass on. `scheme`: that of the
-  /// connection to the server.
-  void request(const RequestHead& head, std::string_view scheme, std::string_view target,
+  struct Server {
+    std::string_view scheme;     ///< of the connection to it
+    std::string_view authority;  ///< of a request that does not say for whom it is (HTTP/1.0)
+  };
+  /// Pseudo-header fields and the fields that encode_request would pass on. RFC 9113 section 8.3.1.
+  void request(const RequestHead& head, const Server& server, std::string_view target,
                std::span<const HeadEdit> edits, const Framing& framing);
   /// The trailer fields that encode_trailers would pass on.
   void trailers(const FieldList& trailers, const TrailerRules& rules);
 
   [[nodiscard]] const std::vector<NameValue>& all() const { return fields_; }
-  void clear();
 
  private:
+  void clear();
   void reserve(const FieldList& fields, std::span<const HeadEdit> edits, std::size_t more);
   void add(std::string_view name, std::string_view value);
   void add_edits(std::span<const HeadEdit> edits);

@@ -135,13 +135,18 @@ std::string asked(std::string_view bytes, const std::vector<HeadEdit>& edits = {
   Framing framing;
   framing.body = head.body;
   H2Fields fields;
-  fields.request(head, "http", head.target, edits, framing);
+  fields.request(head, {"http", "server"}, head.target, edits, framing);
   return text_of(fields);
 }
 
 std::string start(std::string_view method, std::string_view authority = "a") {
   return "[:method=" + std::string(method) +
          "][:scheme=http][:authority=" + std::string(authority) + "][:path=/]";
+}
+
+// RFC 9113 section 8.3.1: of HTTP/1.0, which need not say for whom it is.
+TEST(H2Fields, WithoutAHostTheServerIsAsked) {
+  EXPECT_EQ(asked("GET / HTTP/1.0\r\n\r\n"), start("GET", "server"));
 }
 
 // RFC 9113 section 8.2.2.

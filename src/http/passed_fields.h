@@ -2,7 +2,7 @@
 //
 // Which fields of a received head are passed on, whatever protocol the next message is written in:
 // those of one connection stay behind, edits are applied, and what a server could take for a field
-// of ours is left out. For encode.h and h2_encode.h; see there for the rules.
+// of ours is left out. For encode.h and h2_head.h; see there for the rules.
 #pragma once
 
 #include "http/encode.h"
@@ -21,7 +21,7 @@ namespace weir::http {
 /// The fields of one head, and which of them are passed on.
 class PassedFields {
  public:
-  /// Do fields pass that look like another one to a server? `keep_trailer`: does Trailer?
+  /// Do fields pass that look like another one to a server? Does Trailer?
   enum class Doubles : std::uint8_t { pass, drop };
   enum class Trailer : std::uint8_t { pass, drop };
   PassedFields(const FieldList& fields, std::span<const HeadEdit> edits, Doubles doubles,

@@ -102,6 +102,11 @@ class ChunkPool {
   void return_block(char* block);
   Chunk into_chunk(char* block, std::size_t size);
 
+  /// Whether what goes beyond the budget is no more than little of it.
+  [[nodiscard]] bool little_beyond() const {
+    return used_ <= budget_ + budget_ / kBudgetBeyondPart;
+  }
+
   void set_budget(std::size_t bytes) { budget_ = bytes; }
   [[nodiscard]] std::size_t budget() const { return budget_; }
   [[nodiscard]] std::size_t used() const { return used_; }

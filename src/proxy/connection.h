@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A client's connection as its worker sees it, whatever it speaks: HTTP/1 (H1Server), plain TCP
-// (TcpSession), later HTTP/2. Listed by its worker, which ends when the list is empty.
+// A client's connection as its worker sees it, whatever it speaks: HTTP/1 (H1Server), HTTP/2
+// (H2Server), plain TCP (TcpSession), or what comes before (Preamble, TlsAccept). Listed by its
+// worker, which ends when the list is empty.
 #pragma once
 
 #include "async/frame_pool.h"

@@ -128,6 +128,7 @@ Task<Result<void>> Exchange::find_connection() {
     if (aborted_.where != nullptr || !opened) co_return opened;
     if (take_kept()) co_return Result<void>{};
   }
+  const config::UpstreamProtocol protocol = upstream.settings().protocol;  // a reload may change it
   const bool shared = upstream.shares_connections() && ends_ == nullptr;
   Result<Accepted> connected;
   if (shared) {
@@ -136,7 +137,8 @@ Task<Result<void>> Exchange::find_connection() {
     connected = co_await upstream.connect(*endpoint_, connecting_, ends_.get());
   }
   if (connected) {
-    lease_ = UpstreamLease::of_new(upstream, endpoint_, std::move(*connected), ends_.get());
+    lease_ =
+        UpstreamLease::of_new(upstream, endpoint_, std::move(*connected), ends_.get(), protocol);
     connect_ = context_.loop.now() - begun;
     co_return Result<void>{};
   }
@@ -158,9 +160,7 @@ Task<Result<void>> Exchange::await_opening() {
 // A request without a body leaves at once. A body is sent beside reading the response, which may
 // come before the body's end.
 Task<> Exchange::send_request() {
-  using Upgrade = UpstreamRequest::Upgrade;
-  lease_->start(head_, steps_.target, steps_.edits,
-                head_.upgrade.empty() ? Upgrade::no : Upgrade::yes);
+  lease_->start(head_, steps_.target, steps_.edits);
   sent_at_ = context_.loop.now();
   if (!head_.body.empty()) {
     upload_done_ = false;
@@ -281,7 +281,7 @@ Task<> Exchange::respond_from_upstream() {
     const Error error = aborted_.where != nullptr               ? aborted_
                         : pumped.failed == Pumped::Side::reader ? pumped.error
                                                                 : client_fault(pumped.error);
-    cause_ = error.cause;
+    note(error);
     responder_.abort(error);
     if (!upload_done_) co_await finish_upload(Upload::cancel);
     lease_.release(false);
@@ -330,10 +330,15 @@ Task<> Exchange::upload_tunnel(Exchange* self) {
   }
 }
 
+void Exchange::note(const Error& error) {
+  cause_ = error.cause;
+  detail_ = detail_of(error);
+}
+
 void Exchange::end_tunnel(Error error) {
   if (cause_ != Cause::none) return;  // one direction has said why; the other follows
   if (aborted_.where != nullptr) error = aborted_;
-  cause_ = error.cause;
+  note(error);
   responder_.abort(error);
   abort_upstream(error);
 }
@@ -412,8 +417,7 @@ Task<> Exchange::answer_as_final_recipient() {
 
 // Answers with the cause if the client can still be answered, otherwise makes the end visible.
 Task<> Exchange::fail_with(Error error) {
-  cause_ = error.cause == Cause::none ? Cause::internal : error.cause;
-  if (is_tls_failure(cause_)) detail_ = error.where;
+  note(error.cause == Cause::none ? error.as(Cause::internal) : error);
   const CauseText& text = describe(cause_);
   const bool client_there = text.http_status != 0 && cause_ != Cause::client_closed;
   if (responder_.started() || !client_there) {

@@ -2,8 +2,8 @@
 //
 // One request and its response: match the route, run its request steps, pick a server, lease a
 // connection, send the request while reading the response, run its response steps, forward until
-// both ends are finished, log once. The same for every protocol: HTTP/1 (h1_server.h) makes
-// exchanges today, HTTP/2 and 3 will, and nothing here knows which it was.
+// both ends are finished, log once. The same for every protocol (h1_server.h, h2_request.h), and
+// nothing here knows which it is.
 #pragma once
 
 #include <array>
@@ -87,6 +87,7 @@ class Exchange {
   static Task<> upload(Exchange* self);
   static Task<> upload_tunnel(Exchange* self);
   Task<> finish_upload(Upload how);
+  void note(const Error& error);
   void end_tunnel(Error error);
   void abort_upstream(Error why);
   [[nodiscard]] bool may_retry();

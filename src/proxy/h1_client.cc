@@ -38,10 +38,10 @@ void H1Client::begin_exchange() {
 }
 
 void H1Client::start(const http::RequestHead& head, std::string_view target,
-                     std::span<const http::HeadEdit> edits, Upgrade upgrade) {
+                     std::span<const http::HeadEdit> edits) {
   http::Framing framing;
   framing.body = head.body;
-  if (upgrade == Upgrade::yes) framing.upgrade = head.upgrade;
+  framing.upgrade = head.upgrade;
   offered_ = !framing.upgrade.empty();
   last_ = !head.body.empty() && http::content_is_unusual(head.method);
   framing.keep_alive = !last_;

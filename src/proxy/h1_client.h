@@ -29,7 +29,7 @@ class H1Client final : public ListNode<H1Client>,
 
   // UpstreamRequest
   void start(const http::RequestHead& head, std::string_view target,
-             std::span<const http::HeadEdit> edits, Upgrade upgrade) override;
+             std::span<const http::HeadEdit> edits) override;
   Task<Result<void>> write(Bytes bytes) override { return writer_.write(bytes); }
   Task<Result<void>> finish(Bytes bytes, const http::FieldList* trailers) override {
     return writer_.finish(bytes, trailers);

@@ -12,6 +12,7 @@ H2BodyReader::~H2BodyReader() {
   std::size_t unread = 0;
   for (const io::Chunk& chunk : waiting_) unread += chunk.size();
   if (unread > 0) flow_.consumed(stream_, unread);
+  if (window_ > kH2Window) flow_.narrow(window_ - kH2Window);
 }
 
 void H2BodyReader::begin(std::int32_t stream, Expect expect, Millis stall) {
@@ -36,17 +37,27 @@ const http::FieldList& H2BodyReader::trailers() const {
   return trailers_ != nullptr ? *trailers_ : kNone;
 }
 
+// The budget has allowed the receive that brought the bytes and gets it back soon, and until then
+// nothing further is received. So they may go beyond it, but not without end: a client can have a
+// chunk made of each byte.
+bool H2BodyReader::make_room(std::size_t wanted) {
+  io::Chunk chunk;
+  if (!loop_.chunks.allocate(std::min(wanted, kWindowStart), chunk)) {
+    if (!hold_all_ && !loop_.chunks.little_beyond()) return false;
+    loop_.chunks.allocate_beyond(std::min(wanted, kWindowStart), chunk);
+  }
+  waiting_.push_back(std::move(chunk));
+  return true;
+}
+
 // Small pieces share a chunk, so that what is held is little more than what the window allows.
 // Behind what was left out nothing is taken.
 bool H2BodyReader::receive(Bytes bytes) {
   came_ += bytes.size();
   if (activity_ != nullptr) activity_->moved = loop_.now();
   while (!failed_ && !bytes.empty()) {
-    if (waiting_.empty() || waiting_.back().room().empty()) {
-      io::Chunk chunk;
-      if (!loop_.chunks.allocate(std::min(bytes.size(), kWindowStart), chunk)) break;
-      waiting_.push_back(std::move(chunk));
-    }
+    const bool full = waiting_.empty() || waiting_.back().room().empty();
+    if (full && !make_room(bytes.size())) break;
     io::Chunk& chunk = waiting_.back();
     const std::size_t count = std::min(bytes.size(), chunk.room().size());
     std::memcpy(chunk.room().data(), bytes.data(), count);
@@ -80,10 +91,19 @@ void H2BodyReader::give_back() {
   if (count > 0) flow_.consumed(stream_, count);
 }
 
+// A whole window has come, and whoever reads has taken all of it and waits: then the peer waits as
+// well, for the way that the window's opening takes.
+void H2BodyReader::widen() {
+  if (came_ - widened_at_ < window_) return;
+  window_ += flow_.widen(stream_, window_);
+  widened_at_ = came_;
+}
+
 Task<Result<Piece>> H2BodyReader::read() {
   give_back();
   if (complete_) co_return Piece{{}, true};
   while (!failed_ && !ended_ && waiting_.empty()) {
+    widen();
     const Instant since = loop_.now();
     const bool told = co_await notice_.wait(stall_);
     if (told) continue;

@@ -20,6 +20,11 @@ class H2Flow {
  public:
   /// `count` received bytes of the stream were read: its peer may send as many more.
   virtual void consumed(std::int32_t stream, std::size_t count) = 0;
+  /// Makes the stream's window larger, at most twice as large. By how much: 0 when there is no
+  /// room.
+  virtual std::uint32_t widen(std::int32_t stream, std::uint32_t window) = 0;
+  /// A stream that was widened by so much is gone.
+  virtual void narrow(std::uint32_t by) = 0;
   /// The stream has something to send again.
   virtual void resume(std::int32_t stream) = 0;
 
@@ -40,6 +45,8 @@ class H2BodyReader final : public BodyReader {
   /// The peer may be silent as long as it takes what is sent to it: in a call of gRPC both sides
   /// speak when they have something to say. `moved`: when it last took something.
   void listen_beside(const Instant& moved) { other_moved_ = &moved; }
+  /// What comes is held whatever the budget says: of a server, which is not out to use it up.
+  void hold_all() { hold_all_ = true; }
   /// More than so many bytes are refused with `cause`. 0: no limit.
   void limit(std::uint64_t bytes, Cause cause) {
     limit_ = bytes;
@@ -74,6 +81,8 @@ class H2BodyReader final : public BodyReader {
 
  private:
   void give_back();
+  void widen();
+  [[nodiscard]] bool make_room(std::size_t wanted);
   [[nodiscard]] Error meaning(const Error& error) const;
 
   io::Loop& loop_;
@@ -84,12 +93,15 @@ class H2BodyReader final : public BodyReader {
   bool ended_ = true;
   bool complete_ = true;
   bool failed_ = false;
+  bool hold_all_ = false;
   Cause over_limit_ = Cause::none;
   Error error_{};
   std::vector<io::Chunk> waiting_;
   io::Chunk current_;  // under the piece that was given last
   std::uint64_t received_ = 0;
-  std::uint64_t came_ = 0;  // read or not
+  std::uint64_t came_ = 0;        // read or not
+  std::uint64_t widened_at_ = 0;  // had come by then
+  std::uint32_t window_ = kH2Window;
   std::uint64_t limit_ = 0;
   Millis stall_{0};
   Activity* activity_ = nullptr;

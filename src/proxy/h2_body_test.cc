@@ -9,7 +9,14 @@ namespace {
 struct CountingFlow final : H2Flow {
   void consumed(std::int32_t, std::size_t count) override { given_back += count; }
   void resume(std::int32_t) override { ++resumed; }
+  std::uint32_t widen(std::int32_t, std::uint32_t window) override {
+    const std::uint32_t more = std::min(window, room);
+    room -= more;
+    return more;
+  }
+  void narrow(std::uint32_t by) override { room += by; }
   std::size_t given_back = 0;
+  std::uint32_t room = 128 * 1024;
   int resumed = 0;
 };
 
@@ -152,11 +159,27 @@ TEST_F(H2BodyTest, ALimit) {
   EXPECT_EQ(error.cause, Cause::body_too_large);
 }
 
+// What the budget has let in is not lost for want of another buffer; but clients can make much of
+// little.
 TEST_F(H2BodyTest, NoMemory) {
-  TestWorld small(Net::sim, 4_KiB);
-  H2BodyReader tight(small.loop, flow, kUpstreamBody);
-  tight.begin(1, H2BodyReader::Expect::body, Millis(0));
-  EXPECT_FALSE(tight.receive(std::string(60'000, 'x')));
+  constexpr std::size_t kBudget = 64_KiB;
+  TestWorld small(Net::sim, kBudget);
+  io::Chunk all;
+  ASSERT_TRUE(small.loop.chunks.allocate(kBudget, all));
+  std::vector<std::unique_ptr<H2BodyReader>> readers;
+  const auto receive = [&](std::string_view bytes, const BodyCauses& causes, bool hold_all) {
+    readers.push_back(std::make_unique<H2BodyReader>(small.loop, flow, causes));
+    if (hold_all) readers.back()->hold_all();
+    readers.back()->begin(1, H2BodyReader::Expect::body, Millis(0));
+    return readers.back()->receive(bytes);
+  };
+  std::size_t taken = 0;
+  while (receive("a little", kClientBody, false)) ++taken;
+  EXPECT_EQ(taken, 3u) << "an eighth, and one";
+  EXPECT_EQ(small.loop.chunks.used(), kBudget + 12_KiB);
+  EXPECT_TRUE(receive("a little", kUpstreamBody, true));
+  readers.clear();
+  EXPECT_TRUE(receive("a little", kClientBody, false));
 }
 
 TEST_F(H2BodyTest, NothingIsGivenBehindWhatWasLeftOut) {
@@ -169,6 +192,40 @@ TEST_F(H2BodyTest, NothingIsGivenBehindWhatWasLeftOut) {
   read();
   EXPECT_EQ(error.cause, Cause::overload_memory);
   EXPECT_EQ(flow.given_back, 10u);
+}
+
+// The window grows as long as whole ones come and are read at once, and is given back in the end.
+TEST_F(H2BodyTest, AWindowThatIsReadAtOnceGrows) {
+  begin(Millis(0));
+  const auto come = [&](std::size_t bytes) {
+    for (; bytes > 0; bytes -= std::min<std::size_t>(bytes, 16'384)) {
+      ASSERT_TRUE(reader->receive(std::string(std::min<std::size_t>(bytes, 16'384), 'x')));
+      read();
+    }
+    world.scope.spawn(&H2BodyTest::read_one, this);  // and waits
+    ASSERT_TRUE(reader->receive("."));
+    world.turns(3);
+  };
+  come(60'000);
+  EXPECT_EQ(flow.room, 128u * 1024) << "not yet";
+  come(6'000);
+  EXPECT_EQ(flow.room, 64u * 1024);
+  come(66'000);
+  EXPECT_EQ(flow.room, 64u * 1024) << "a whole window of those that it has now";
+  come(66'000);
+  EXPECT_EQ(flow.room, 0u);
+  reader.reset();
+  EXPECT_EQ(flow.room, 128u * 1024);
+}
+
+TEST_F(H2BodyTest, AWindowThatIsNotReadStays) {
+  begin(Millis(0));
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(reader->receive(std::string(16'384, 'x')));
+    ASSERT_TRUE(reader->receive(std::string(16'384, 'x')));
+    read();  // something waits at any time
+  }
+  EXPECT_EQ(flow.room, 128u * 1024);
 }
 
 TEST_F(H2BodyTest, AWriteWaitsUntilItWasTaken) {

@@ -22,13 +22,13 @@ class H2ClientRequest final : public UpstreamRequest, public H2Stream, public Po
 
   // UpstreamRequest
   void start(const http::RequestHead& head, std::string_view target,
-             std::span<const http::HeadEdit> edits, Upgrade upgrade) override;
+             std::span<const http::HeadEdit> edits) override;
   Task<Result<void>> read_head(http::Method method, std::unique_ptr<ServerHead>& head) override;
   void request_sent() override;
   void unpin_head() override {}
   [[nodiscard]] bool head_started() const override { return head_started_; }
   BodyReader& body() override { return reader; }
-  void begin_tunnel(Activity& activity, Millis idle) override;
+  void begin_tunnel(Activity&, Millis) override { WEIR_UNREACHABLE("HTTP/2 has no 101"); }
   [[nodiscard]] Micros send_stall() const override;
   void cancel(Error why) override;
   [[nodiscard]] bool reused() const override { return reused_; }

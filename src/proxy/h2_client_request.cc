@@ -17,17 +17,25 @@ H2ClientRequest::H2ClientRequest(H2Client& connection)
     : H2Stream(connection.upstream_.context().loop, connection, 0, kUpstreamBody),
       connection_(connection),
       notice_(connection.upstream_.context().loop),
-      reused_(connection.count_ > 0) {}
+      reused_(connection.count_ > 0) {
+  reader.hold_all();
+}
 
 Endpoint& H2ClientRequest::endpoint() { return *connection_.endpoint_; }
 Upstream& H2ClientRequest::upstream() { return connection_.upstream_; }
 
 void H2ClientRequest::start(const http::RequestHead& head, std::string_view target,
-                            std::span<const http::HeadEdit> edits, Upgrade) {
+                            std::span<const http::HeadEdit> edits) {
   http::Framing framing;
   framing.body = head.body;
   http::H2Fields& fields = upstream().context().h2_fields;
-  fields.request(head, upstream().settings().tls ? "https" : "http", target, edits, framing);
+  const Endpoint& server = endpoint();
+  const std::string_view name = !server.verified_name.empty()
+                                    ? std::string_view(server.verified_name)
+                                : server.address.is_unix() ? std::string_view("localhost")
+                                                           : server.name;
+  fields.request(head, {upstream().settings().tls ? "https" : "http", name}, target, edits,
+                 framing);
   writer.rule_trailers(http::trailer_rules(head.fields, edits));
   const bool empty = head.body.empty();
   const Millis stall = upstream().timeouts().upstream_write;
@@ -68,7 +76,6 @@ Result<void> H2ClientRequest::complete(ServerHead& head, http::Method method) {
   const auto length = http::field_length(head.fields, http::Version::http11);
   if (!length) return weir::fail(Cause::upstream_bad_response, "content-length");
   const bool known = length->kind == http::FieldLength::Kind::known;
-  if (known && head.status >= 200) length_ = length->bytes;
   if (bodiless(head.status, method)) {
     head.body = http::BodyLength::none();
   } else if (known) {
@@ -81,7 +88,6 @@ Result<void> H2ClientRequest::complete(ServerHead& head, http::Method method) {
 
 void H2ClientRequest::field(Bytes name, Bytes value) {
   if (final_head_) {
-    if (name.starts_with(':')) return;
     if (arriving_ == nullptr) arriving_.reset(new ServerHead);  // its texts are the trailers'
     if (arriving_->texts == nullptr) arriving_->texts = std::make_unique<Arena>();
     Arena& texts = *arriving_->texts;
@@ -134,15 +140,14 @@ void H2ClientRequest::fields_complete(End end) {
   // RFC 9113 section 8.1: nothing ends with an informational head.
   if (arriving_->status < 200 && end == End::yes) spoiled(Cause::upstream_bad_response);
   final_head_ = arriving_->status >= 200 || arriving_->status < 100;
+  if (final_head_) {
+    const auto length = http::field_length(arriving_->fields, http::Version::http11);
+    if (length && length->kind == http::FieldLength::Kind::known) length_ = length->bytes;
+  }
   keep_head();
   arrived_last_ = end == End::yes;
   if (end == End::yes) reader.end();
   notice_.give();
-}
-
-void H2ClientRequest::begin_tunnel(Activity& activity, Millis idle) {
-  reader.begin_tunnel(activity, idle);
-  writer.begin_tunnel(activity, idle);
 }
 
 Micros H2ClientRequest::send_stall() const { return connection_.send_stall(); }

@@ -50,17 +50,16 @@ void H2Request::field(Bytes name, Bytes value) {
       return spoiled(Cause::head_too_large);
     }
     builder_->add(kept_name, kept_value);
-  } else if (!builder_->pseudo(name)) {
+  } else {
     reader.received_trailers().push_back({kept_name, kept_value, http::field_id(kept_name)});
   }
 }
 
 void H2Request::spoiled(Cause why) {
+  malformed_ = malformed_ || why == Cause::bad_header;
   if (state_ == State::head) {
-    malformed_ = malformed_ || why == Cause::bad_header;
     if (refused_ == Cause::none) refused_ = why;
   } else if (running()) {
-    malformed_ = true;
     cancel({Code::malformed, why, 0, "trailers"});  // of its trailers
   }
 }
@@ -111,7 +110,7 @@ Task<> H2Request::serve(H2Request* self) {
     Exchange exchange(self->context_, self->head_, self->reader, *self, self->client_,
                       self->begun_);
     self->exchange_ = &exchange;
-    if (self->closed_) exchange.abort(kClientGone);
+    if (self->closed_ || self->server_.ended()) exchange.abort(kClientGone);
     co_await exchange.run();
   }
   self->exchange_ = nullptr;
@@ -133,7 +132,8 @@ void H2Request::cancel(Error why) {
   if (exchange_ != nullptr) exchange_->abort(why);
   reader.fail(why);
   // Who waits for the server has no answer yet and can be given one.
-  const bool told = why.cause == Cause::overload_memory && exchange_ != nullptr && !started_;
+  const bool told =
+      why.cause == Cause::overload_memory && exchange_ != nullptr && !started_ && !server_.ended();
   if (!told) writer.fail(why);
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 // A client may have begun a stream before it has read that no more are taken: RFC 9113 section 6.8.
 constexpr Millis kNotice{1000};
+constexpr Millis kFresh{1000};
 // Exchanges that are ended by their clients take a moment to end: not more of them than this for
 // each stream that may be open.
 constexpr std::size_t kRunningPerStream = 2;
@@ -25,7 +26,8 @@ H2Server::H2Server(Context& context, Accepted accepted, Handler* handler)
       context_(context),
       handler_(handler),
       arrival_(std::move(accepted.arrival)),
-      peer_(accepted.peer) {  // was copied, not moved
+      peer_(accepted.peer),  // was copied, not moved
+      started_(context.loop.now()) {
   context_.metrics.connections_active.add();
 }
 
@@ -95,14 +97,17 @@ void H2Server::connection_failed(Error why) {
 void H2Server::peer_ended() {
   half_closed_ = true;
   requests_.for_each([](H2Stream& stream) { static_cast<H2Request&>(stream).client_ended(); });
-  sent_before_ = bytes_sent();
+  sent_before_ = moved();
   const Millis grace = context_.snapshot->config().timeouts.client_half_close;
   context_.loop.timers().arm(*this, context_.loop.now() + grace);
 }
 
+// What the client has acknowledged: a chunk that leaves may take a slow one long.
+std::uint64_t H2Server::moved() const { return bytes_sent() - stream().unacknowledged(); }
+
 void H2Server::on_timer() {
   if (half_closed_) {
-    if (bytes_sent() == sent_before_) return lose(kClientGone);
+    if (moved() == sent_before_) return lose(kClientGone);
     return peer_ended();
   }
   leaving_ = Leaving::soon;
@@ -127,16 +132,24 @@ void H2Server::announce_end() {
 
 void H2Server::abort(Error why) { lose(why); }
 
-bool H2Server::idle() const { return requests_.empty() && accepted_ > 0 && !sending(); }
+// One that asks nothing gets a moment to begin.
+bool H2Server::idle() const {
+  const bool fresh = accepted_ == 0 && context_.loop.now() - started_ < kFresh;
+  return requests_.empty() && !fresh && !sending() && !lost();
+}
 
-Micros H2Server::stall() const { return send_stall(); }
+Micros H2Server::stall() const { return lost() ? Micros(0) : send_stall(); }
 
 Millis H2Server::write_stall() const { return context_.snapshot->config().timeouts.client_write; }
 
 Millis H2Server::idle_stall() const {
   if (busy()) return Millis(0);
   const config::Timeouts& timeouts = context_.snapshot->config().timeouts;
-  return accepted_ == 0 ? timeouts.client_head : timeouts.client_idle;
+  if (accepted_ > 0) return timeouts.client_idle;
+  // A total: a connection that asks nothing does not last by other frames.
+  const auto left =
+      std::chrono::duration_cast<Millis>(started_ + timeouts.client_head - context_.loop.now());
+  return std::max(left, Millis(1));
 }
 
 Millis H2Server::head_timeout() const { return context_.snapshot->config().timeouts.client_head; }

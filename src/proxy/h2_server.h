@@ -121,6 +121,7 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
   [[nodiscard]] Millis head_timeout() const override;
 
   void announce_end();
+  [[nodiscard]] std::uint64_t moved() const;
   void request_ended(H2Request& request);
   void remove(H2Request& request);
   void on_timer();
@@ -135,6 +136,7 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
   std::size_t running_ = 0;        // of their exchanges
   std::size_t accepted_ = 0;       // requests so far
   std::uint64_t sent_before_ = 0;  // when the half-close was last looked at
+  Instant started_;
   enum class Leaving : std::uint8_t { no, noticed, soon } leaving_ = Leaving::no;
   bool begun_ = false;
   bool half_closed_ = false;

@@ -31,7 +31,17 @@ class H2ServerTest : public ::testing::Test {
   }
   [[nodiscard]] bool idle() { return connections.front().idle(); }
 
-  const std::string body = std::string(1'000, '~');
+  void say_preface(std::string_view more = {}) {
+    constexpr std::string_view kSettings("\0\0\0\x04\0\0\0\0\0", 9);
+    world.scope.spawn(
+        say, pair.far.get(),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + std::string(kSettings) + std::string(more),
+        Then::keep);
+  }
+
+  static constexpr std::string_view kGet{
+      "\0\0\x0d\x01\x05\0\0\0\x01\x82\x86\x04\x06/fixed\x41\x01h", 22};
+  const std::string body = std::string(12'000, '~');
   TestWorld world{Net::sim};
   RouteCounts counts;
   LogSignal signal;
@@ -45,10 +55,7 @@ class H2ServerTest : public ::testing::Test {
 TEST_F(H2ServerTest, IsNotIdleBeforeItsAnswersHaveLeft) {
   world.network->faults.receive_capacity = 300;
   begin();
-  constexpr std::string_view kGet("\0\0\x0d\x01\x05\0\0\0\x01\x82\x86\x04\x06/fixed\x41\x01h", 22);
-  constexpr std::string_view kSettings("\0\0\0\x04\0\0\0\0\0", 9);
-  const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + std::string(kSettings);
-  world.scope.spawn(say, pair.far.get(), preface + std::string(kGet), Then::keep);
+  say_preface(kGet);
   world.turns(30);
   EXPECT_EQ(counts.by_class[2].get(), 1u);
   EXPECT_FALSE(idle());
@@ -58,6 +65,48 @@ TEST_F(H2ServerTest, IsNotIdleBeforeItsAnswersHaveLeft) {
   EXPECT_TRUE(world.run([&] { return heard.done && connections.empty(); }));
   EXPECT_TRUE(heard.ended);
   EXPECT_NE(heard.text.find(body), std::string::npos);
+}
+
+// What leaves gives memory back, so a frame that is due is never smaller than its output.
+TEST_F(H2ServerTest, AFrameFitsHoweverLittleMemoryThereIs) {
+  world.loop.chunks.set_budget(64_KiB);
+  std::vector<io::Chunk> taken;
+  while (world.loop.chunks.has_room(16_KiB)) {
+    ASSERT_TRUE(world.loop.chunks.allocate(4_KiB, taken.emplace_back()));
+  }
+  begin();
+  say_preface(kGet);
+  world.scope.spawn(hear, pair.far.get(), SIZE_MAX, &heard);
+  EXPECT_TRUE(world.run([&] { return heard.text.find(body) != std::string::npos; }));
+  connections.front().abort({Code::cancelled, Cause::none, 0, "end"});
+  EXPECT_TRUE(world.run([&] { return heard.done && connections.empty(); }));
+}
+
+TEST_F(H2ServerTest, OneThatAsksNothingMayGoAfterAMoment) {
+  begin();
+  say_preface();
+  world.turns(10);
+  EXPECT_FALSE(idle());
+  world.pass(Millis(1'100));
+  EXPECT_TRUE(idle());
+  connections.front().abort({Code::cancelled, Cause::none, 0, "idle"});
+  EXPECT_FALSE(idle()) << "it would be taken for another one";
+  EXPECT_TRUE(world.run([&] { return connections.empty(); }));
+}
+
+TEST_F(H2ServerTest, OneThatAsksNothingDoesNotLastByOtherFrames) {
+  constexpr std::string_view kPing("\0\0\x08\x06\0\0\0\0\0pingping", 17);
+  begin();
+  world.scope.spawn(hear, pair.far.get(), SIZE_MAX, &heard);
+  say_preface();
+  int pings = 0;
+  for (; !heard.done && pings < 40; ++pings) {
+    world.scope.spawn(say, pair.far.get(), std::string(kPing), Then::keep);
+    world.pass(Millis(500));
+  }
+  EXPECT_TRUE(heard.done);
+  EXPECT_GE(pings, 18) << "timeouts.client_head is 10 s";
+  EXPECT_TRUE(world.run([&] { return connections.empty(); }));
 }
 
 }  // namespace

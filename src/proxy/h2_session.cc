@@ -57,11 +57,9 @@ H2Session::H2Session(Context& context, Accepted&& accepted, Side side, const H2C
   end_turn_.run = [](Runnable& turn) {
     H2Session& self = *static_cast<Turn&>(turn).self;
     self.input_.watch(nullptr);  // what has arrived may be told in this turn still
-    self.context_.loop.chunks.offer();
     self.over();
   };
   send_.callback = [](io::Op& op) { static_cast<Send&>(op).self->sent(); };
-  retry = [](io::ChunkWaiter& waiter) { static_cast<H2Session&>(waiter).schedule_output(); };
 }
 
 H2Session::~H2Session() { WEIR_ASSERT(!sending_); }
@@ -144,7 +142,8 @@ void H2Session::receive_failed(const Error& error) {
   arm();
 }
 
-// RFC 9113 section 5.4.1. The reason is counted once, whoever found it.
+// RFC 9113 section 5.4.1. The reason is counted for the connection, and for each exchange that it
+// ends.
 void H2Session::terminate(std::uint32_t code, Cause why) {
   if (terminated_) return;
   terminated_ = true;
@@ -188,6 +187,21 @@ void H2Session::consumed(std::int32_t stream, std::size_t count) {
   // Of a stream that is closed the connection's window is given back all the same.
   if (nghttp2_session_consume(session_.get(), stream, count) == 0) schedule_output();
 }
+
+// Only of clients: servers are near, and have a window for each request on a connection anyway.
+std::uint32_t H2Session::widen(std::int32_t stream, std::uint32_t window) {
+  const std::uint32_t more = std::min(window, kH2WideningMax - widened_);
+  if (side_ == Side::client || more == 0 || ended() || context_.loop.chunks.tight()) return 0;
+  const auto wider = static_cast<std::int32_t>(window + more);
+  const int failed =
+      nghttp2_session_set_local_window_size(session_.get(), NGHTTP2_FLAG_NONE, stream, wider);
+  if (failed != 0) return 0;
+  widened_ += more;
+  schedule_output();
+  return more;
+}
+
+void H2Session::narrow(std::uint32_t by) { widened_ -= by; }
 
 void H2Session::resume(std::int32_t stream) {
   if (ended()) return;
@@ -265,9 +279,8 @@ void H2Session::schedule_output() {
   if (!lost_ && !sending_) context_.loop.queue.push(output_turn_);
 }
 
-// Who was woken because there is memory, and takes none, tells the next one.
 void H2Session::output() {
-  if (lost_ || sending_) return context_.loop.chunks.offer();
+  if (lost_ || sending_) return;
   gather();
   if (lost_) return;
   if (output_.empty()) {
@@ -282,12 +295,15 @@ void H2Session::output() {
 // Takes frames of all streams, as many as there is room for.
 void H2Session::gather() {
   io::ChunkPool& chunks = context_.loop.chunks;
-  if (nghttp2_session_want_write(session_.get()) == 0) return chunks.offer();
-  if (output_.capacity() == 0 && !chunks.allocate(output_size_, output_)) {
-    if (!io::ChunkWaiter::linked()) chunks.wait(*this);
-    return;
+  if (nghttp2_session_want_write(session_.get()) == 0) return;
+  // Beyond the budget if it has to be: what leaves makes room for what comes. A frame has to fit.
+  if (output_.capacity() == 0) {
+    const bool allowed = chunks.allocate(output_size_, output_);
+    if (!allowed || output_.capacity() < kH2OutputMin) {
+      output_.clear();
+      chunks.allocate_beyond(kH2OutputMin, output_);
+    }
   }
-  io::ChunkWaiter::unlink();
   full_ = false;
   const int failed = nghttp2_session_send(session_.get());
   if (failed != 0) return lose({Code::malformed, Cause::internal, 0, "frames"});
@@ -307,7 +323,6 @@ void H2Session::sent() {
 void H2Session::lose(Error why) {
   if (lost_) return;
   lost_ = true;
-  io::ChunkWaiter::unlink();
   input_.watch(nullptr);
   wire_.stream().cancel(why);
   connection_failed(why);

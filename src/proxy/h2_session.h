@@ -54,12 +54,14 @@ struct H2Causes {
   Cause flood;
 };
 
-class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter {
+class H2Session : public H2Flow, private Input::Watcher {
  public:
   enum class Side : std::uint8_t { server, client };
 
   // H2Flow
   void consumed(std::int32_t stream, std::size_t count) override;
+  std::uint32_t widen(std::int32_t stream, std::uint32_t window) override;
+  void narrow(std::uint32_t by) override;
   void resume(std::int32_t stream) override;
 
   /// Begins a message: its head, and its body as stream.writer gives it.
@@ -169,7 +171,8 @@ class H2Session : public H2Flow, private Input::Watcher, private io::ChunkWaiter
   Instant head_due_ = kNever;  // of the head that is incomplete
   std::size_t head_size_ = 0;  // decoded bytes of it
   std::uint64_t bytes_sent_ = 0;
-  std::size_t unsent_ = 0;  // heads of requests
+  std::size_t unsent_ = 0;     // heads of requests
+  std::uint32_t widened_ = 0;  // by so much the windows of streams together
   std::int64_t idle_frames_ = 0;
   Instant idle_counted_{};
   bool sending_ = false;

@@ -36,7 +36,7 @@ class Session final : public H2Session {
     http::RequestHead head;
     head.method_name = "GET";
     http::H2Fields fields;
-    fields.request(head, "http", "/", {}, {});
+    fields.request(head, {"http", "server"}, "/", {}, {});
     submit_request(first, fields, Body::none);
   }
 
@@ -151,25 +151,6 @@ TEST_F(H2SessionTest, ARequestThatWaitsIsSentBeforeAWarningIsRead) {
   EXPECT_FALSE(session->takes_streams());
   session->lose({Code::cancelled, Cause::none, 0, "test"});
   EXPECT_TRUE(world.run([&] { return session->closed && heard.done; }));
-}
-
-// There is one who tells the next one.
-TEST(H2SessionMemoryTest, WhoWaitsForMemoryAndIsLostIsNotTold) {
-  TestWorld world(Net::sim, 64_KiB);
-  TestWorld::Pair pair = world.pair();
-  std::vector<io::Chunk> all(1);
-  while (world.loop.chunks.allocate(4_KiB, all.back())) all.emplace_back();
-  Session session(world.context, pair.near->release(), Session::Side::client);
-  world.turns(3);
-  struct Other : io::ChunkWaiter {
-    bool told = false;
-  } other;
-  other.retry = [](io::ChunkWaiter& waiter) { static_cast<Other&>(waiter).told = true; };
-  world.loop.chunks.wait(other);
-  session.lose({Code::cancelled, Cause::none, 0, "test"});
-  all.clear();
-  EXPECT_TRUE(other.told);
-  EXPECT_TRUE(world.run([&] { return session.closed; }));
 }
 
 // What a client says at the end must not break what it has not read.

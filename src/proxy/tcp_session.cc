@@ -56,8 +56,9 @@ Task<> TcpSession::run(TcpSession* self) {
 Task<> TcpSession::serve() {
   Result<Accepted> connected = co_await connect();
   if (!connected || aborted_.where != nullptr) {
-    cause_ = aborted_.where != nullptr ? aborted_.cause : connected.error().cause;
-    if (is_tls_failure(cause_)) detail_ = connected.error().where;
+    const Error error = aborted_.where != nullptr ? aborted_ : connected.error();
+    cause_ = error.cause;
+    detail_ = detail_of(error);
     if (connected) Wire(context_.loop, *connected).stream().close(io::Stream::Close::reset);
     log();
     // There is no other way to tell a client that nobody serves it than to break the connection.
@@ -135,6 +136,7 @@ void TcpSession::end(Error why) {
   if (cause_ != Cause::none) return;
   if (aborted_.where != nullptr) why = aborted_;
   cause_ = why.cause;
+  detail_ = detail_of(why);
   client_.stream.cancel(why);
   if (server_ != nullptr) server_->stream.cancel(why);
 }

@@ -127,7 +127,8 @@ Connection* TlsAccept::next() {
 // Who connects and leaves without a word is a health check or a port scan, and only counted.
 void TlsAccept::log(const Error& error, std::size_t answered) {
   Record record;
-  record.started = context_.loop.wall_time();
+  record.duration = context_.loop.now() - accepted_;
+  record.started = WallTime{context_.loop.wall_time().micros - record.duration.count()};
   record.protocol = "TLS";
   record.peer = &peer_;
   const std::string client = peer_.text();
@@ -136,7 +137,6 @@ void TlsAccept::log(const Error& error, std::size_t answered) {
   record.status = record.cause == Cause::tls_plain_http ? 400 : 0;
   record.bytes_sent = answered;
   if (error.where != nullptr) record.detail = error.where;
-  record.duration = context_.loop.now() - accepted_;
   if (record.cause == Cause::tls_client_left) {
     observe(context_.metrics, record);
   } else {

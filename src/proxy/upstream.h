@@ -36,8 +36,7 @@ class H2Client;
 /// Who waits for a connection that another exchange is making. Lives in its coroutine.
 struct OpeningWaiter : io::Notice {
   using Notice::Notice;
-  enum class Outcome : std::uint8_t { none, made, failed } outcome = Outcome::none;
-  Error error{};  // with failed
+  std::optional<Error> failure;
 };
 
 /// A connection to a server while it is made, for whoever may have to end it.
@@ -112,12 +111,11 @@ class Endpoint {
 
 /// What a failed connect means for an exchange.
 Error connect_cause(Error error);
-/// Whether Error::where says what OpenSSL said of a server.
-constexpr bool is_tls_failure(Cause cause) {
-  return cause == Cause::upstream_tls_failed || cause == Cause::upstream_tls_certificate;
-}
+/// What the log says of a failure beside its cause: what OpenSSL said of a server, or that the time
+/// of a connect went by in a handshake; mostly "". Static text.
+const char* detail_of(const Error& error);
 
-/// Settings that every connection to an upstream needs.
+/// The servers of one [upstream.NAME], as one worker sees them.
 class Upstream : public std::enable_shared_from_this<Upstream> {
  public:
   /// `metrics` are this worker's counts for it. Endpoints are set afterwards.

@@ -43,6 +43,13 @@ Error connect_cause(Error error) {
   WEIR_UNREACHABLE("code");
 }
 
+const char* detail_of(const Error& error) {
+  const bool tls =
+      error.cause == Cause::upstream_tls_failed || error.cause == Cause::upstream_tls_certificate;
+  const bool slow = error.where == tls::kHandshakeTimedOut;
+  return error.where != nullptr && (tls || slow) ? error.where : "";
+}
+
 // Who makes a connection has a place on it as well.
 bool Upstream::place_to_come(const Endpoint& endpoint) const {
   return endpoint.waiting_count < endpoint.opening * (settings_->streams_max - 1);
@@ -57,7 +64,7 @@ Task<Result<void>> Upstream::await_opening(Endpoint& endpoint, OpeningWaiter& wa
     --endpoint.waiting_count;
     co_return fail(Code::timed_out, "a place on a connection");
   }
-  if (waiter.outcome == OpeningWaiter::Outcome::failed) co_return std::unexpected(waiter.error);
+  if (waiter.failure) co_return std::unexpected(*waiter.failure);
   co_return Result<void>{};
 }
 
@@ -66,9 +73,7 @@ void Upstream::opened(Endpoint& endpoint, std::optional<Error> failure) {
   for (std::size_t i = 1; i < settings_->streams_max && !endpoint.waiting.empty(); ++i) {
     auto& waiter = static_cast<OpeningWaiter&>(endpoint.waiting.pop_front());
     --endpoint.waiting_count;
-    using Outcome = OpeningWaiter::Outcome;
-    waiter.outcome = failure ? Outcome::failed : Outcome::made;
-    if (failure) waiter.error = *failure;
+    waiter.failure = failure;
     waiter.give();
   }
 }
@@ -110,16 +115,9 @@ Task<Result<Accepted>> Upstream::connect_shared(Endpoint& endpoint, Connecting& 
   ++endpoint.opening;
   Result<Accepted> connected = co_await connect(endpoint, connecting, nullptr);
   if (connected) co_return connected;
-  // Who has left says nothing about the server: the next one tries.
-  if (connecting.cancelled()) {
-    --endpoint.opening;
-    if (!endpoint.waiting.empty()) {
-      endpoint.waiting.pop_front().give();
-      --endpoint.waiting_count;
-    }
-  } else {
-    opened(endpoint, connected.error());
-  }
+  // Who has left says nothing about the server: the first of those who wait tries.
+  const bool left = connecting.cancelled();
+  opened(endpoint, left ? std::nullopt : std::optional(connected.error()));
   co_return connected;
 }
 

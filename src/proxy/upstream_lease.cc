@@ -30,9 +30,10 @@ UpstreamLease UpstreamLease::of_kept(Upstream& upstream, const std::shared_ptr<E
 }
 
 UpstreamLease UpstreamLease::of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                                    Accepted connected, const Ends* ends) {
+                                    Accepted connected, const Ends* ends,
+                                    config::UpstreamProtocol protocol) {
   upstream.counts().connects.add();
-  if (upstream.shares_connections()) {
+  if (protocol == config::UpstreamProtocol::http2) {
     return UpstreamLease(H2Client::open_new(upstream, endpoint, std::move(connected), ends));
   }
   return UpstreamLease(H1Client::open_new(upstream, endpoint, std::move(connected), ends));

@@ -21,9 +21,10 @@ class UpstreamLease {
   /// Instant::min() for any. An idle one is never newer.
   static UpstreamLease of_kept(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
                                const Ends* ends, Instant since);
-  /// Takes over a connection to the endpoint.
+  /// Takes over a connection to the endpoint, on which this protocol was agreed.
   static UpstreamLease of_new(Upstream& upstream, const std::shared_ptr<Endpoint>& endpoint,
-                              Accepted connected, const Ends* ends);
+                              Accepted connected, const Ends* ends,
+                              config::UpstreamProtocol protocol);
 
   /// Ends the use. `reusable`: the exchange ended cleanly in both directions and the server keeps
   /// the connection.

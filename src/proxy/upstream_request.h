@@ -23,11 +23,10 @@ struct ServerHead : http::ResponseHead, Pooled {
 
 class UpstreamRequest : public BodyWriter {
  public:
-  /// Begins a request, whose head leaves with the first bytes of the body. `upgrade`: the client's
-  /// may be offered.
-  enum class Upgrade : std::uint8_t { no, yes };
+  /// Begins a request, whose head leaves with the first bytes of the body. An upgrade that the
+  /// client asks for is offered where the protocol has that.
   virtual void start(const http::RequestHead& head, std::string_view target,
-                     std::span<const http::HeadEdit> edits, Upgrade upgrade) = 0;
+                     std::span<const http::HeadEdit> edits) = 0;
   /// The next response head, 1xx included. Views stay until unpin_head() or the end of the
   /// exchange. The time limit runs from when the request is complete (request_sent()). `head` is
   /// made when bytes are there: many exchanges wait at once.

@@ -237,7 +237,8 @@ class PoolTest : public UpstreamTest {
       Connecting connecting;
       Result<Accepted> connected = co_await self->upstream.connect(*from, connecting, nullptr);
       if (connected) {
-        *out = UpstreamLease::of_new(self->upstream, from, std::move(*connected), nullptr);
+        *out = UpstreamLease::of_new(self->upstream, from, std::move(*connected), nullptr,
+                                     config::UpstreamProtocol::http1);
       } else {
         *outcome = fail(connected.error());
       }
@@ -282,7 +283,7 @@ TEST_F(PoolTest, AnUnusedConnectionIsNotKeptAsIfItHadAnswered) {
   UpstreamLease a;
   ASSERT_TRUE(acquire(a, one));
   const TestRequest request(TestRequest::lines("POST /", "Host: h\nContent-Length: 5"));
-  a->start(request.head, "/", {}, UpstreamRequest::Upgrade::no);
+  a->start(request.head, "/", {});
   a.release(true);  // its request was not sent
   EXPECT_EQ(one->idle_count, 0u);
 }

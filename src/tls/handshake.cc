@@ -169,10 +169,10 @@ Result<Handshake::Step> Handshake::step(Bytes& input, std::string& output, WallT
     return Step::done;
   }
   if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) return Step::more;
-  return std::unexpected(failure(result));
+  return std::unexpected(failure());
 }
 
-Error Handshake::failure(int) const {
+Error Handshake::failure() const {
   const unsigned long code = ERR_peek_error();
   const Side side = context_->side();
   Error error{Code::malformed, cause_of(ERR_GET_REASON(code), side), 0, "handshake"};

@@ -75,7 +75,7 @@ class Handshake final : public Pooled, private SecretWatcher {
   friend struct Buffers;
   void begin();
   void secret_derived(Bytes label, std::span<const unsigned char> secret) override;
-  [[nodiscard]] Error failure(int result) const;
+  [[nodiscard]] Error failure() const;
   [[nodiscard]] std::unique_ptr<const PeerCertificate> peer_certificate() const;
 
   std::shared_ptr<const Context> context_;
@@ -83,7 +83,6 @@ class Handshake final : public Pooled, private SecretWatcher {
   SslPtr ssl_;
   Bytes* input_ = nullptr;  // during step()
   std::string* output_ = nullptr;
-  std::size_t output_before_ = 0;
   WallTime now_{};
   std::uint64_t records_sent_ = 0;  // with the new key
   Secret receiving_;                // of TLS 1.3

@@ -130,11 +130,16 @@ int init(const OSSL_CORE_HANDLE* handle, const OSSL_DISPATCH*, const OSSL_DISPAT
   return 1;
 }
 
+// Until the process ends.
+struct Providers {
+  OSSL_PROVIDER* standard;
+  OSSL_PROVIDER* own;
+};
+
 // Loading one provider by name ends that the default one is loaded by itself.
-bool load() {
-  return OSSL_PROVIDER_add_builtin(nullptr, kName, init) == 1 &&
-         OSSL_PROVIDER_load(nullptr, "default") != nullptr &&
-         OSSL_PROVIDER_load(nullptr, kName) != nullptr;
+Providers load() {
+  WEIR_CHECK(OSSL_PROVIDER_add_builtin(nullptr, kName, init) == 1);
+  return {OSSL_PROVIDER_load(nullptr, "default"), OSSL_PROVIDER_load(nullptr, kName)};
 }
 
 }  // namespace
@@ -144,8 +149,8 @@ WatchSecrets::WatchSecrets(SecretWatcher& told) : before_(std::exchange(watcher,
 WatchSecrets::~WatchSecrets() { watcher = before_; }
 
 SslContextPtr new_context(const SSL_METHOD* method) {
-  static const bool loaded = load();
-  WEIR_CHECK(loaded);
+  static const Providers loaded = load();
+  WEIR_CHECK(loaded.standard != nullptr && loaded.own != nullptr);
   SslContextPtr context(SSL_CTX_new_ex(nullptr, kQuery, method));
   WEIR_CHECK(context != nullptr);
   return context;

@@ -53,6 +53,7 @@ Digest hmac(const EVP_MD* hash, std::span<const unsigned char> key, Bytes data) 
   Digest result;
   hash_padded(hash, key, 0x36, data, inner);
   hash_padded(hash, key, 0x5c, inner.view(), result);
+  WEIR_CHECK(EVP_DigestInit_ex(hashing(), hash, nullptr) == 1);  // its state was the result
   return result;
 }
 

@@ -27,6 +27,9 @@ namespace weir::tls {
 class Context;
 struct KnownServer;
 
+/// Error::where of a handshake that took too long.
+inline constexpr char kHandshakeTimedOut[] = "in the TLS handshake";
+
 /// Owned by whoever owns the connection, and gone before the stream below. Only its loop's thread
 /// touches it.
 class Stream final : public io::Stream, public Pooled, private io::Timer {
@@ -119,6 +122,7 @@ class Stream final : public io::Stream, public Pooled, private io::Timer {
   Result<Handshake::Step> shake();
   void handshake_stepped(Result<Handshake::Step> step);
   void finish_handshake(Result<void> result);
+  [[nodiscard]] Error handshake_fault(const Error& error) const;
   void time_out_handshake();
   [[nodiscard]] Result<void> first_bytes() const;
 

@@ -48,8 +48,7 @@ void Stream::run_step() {
   }
   take_received();
   if (read_error_.where != nullptr) {
-    const bool left = read_error_.code == Code::closed || read_error_.code == Code::reset;
-    return finish_handshake(fail(left ? read_error_.as(context_->causes().left) : read_error_));
+    return finish_handshake(fail(handshake_fault(read_error_)));
   }
   if (handshake_bytes_ == 0) {
     if (const Result<void> known = first_bytes(); !known) return finish_handshake(known);
@@ -89,8 +88,9 @@ void Stream::handshake_stepped(Result<Handshake::Step> step) {
     if (!tickets) handshake_.reset();
     // A server's session tickets go with the first content, a client's Finished as well or before
     // the first wait. In TLS 1.2 the peer waits for our Finished.
-    if (receiving_.protocol() == Protocol::tls12) flush_own(io::SendOp::More::no);
-    tickets_wait_ = context_->side() == Side::server && !own_.empty();
+    const bool tls13 = receiving_.protocol() == Protocol::tls13;
+    if (!tls13) flush_own(io::SendOp::More::no);
+    tickets_wait_ = tls13 && context_->side() == Side::server && !own_.empty();
     return finish_handshake({});
   }
   if (own_.empty()) return receive_handshake();
@@ -107,8 +107,14 @@ void Stream::finish_handshake(Result<void> result) {
   op.finish();
 }
 
+// What it means that the stream below has failed.
+Error Stream::handshake_fault(const Error& error) const {
+  const bool left = error.code == Code::closed || error.code == Code::reset;
+  return left ? error.as(context_->causes().left) : error;
+}
+
 void Stream::time_out_handshake() {
-  cancel(Error{Code::timed_out, context_->causes().timeout, 0, "handshake"});
+  cancel(Error{Code::timed_out, context_->causes().timeout, 0, kHandshakeTimedOut});
 }
 
 }  // namespace weir::tls

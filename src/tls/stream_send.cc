@@ -75,7 +75,7 @@ void Stream::on_sent() {
   if (shaking_ != nullptr) {
     own_ = {};
     if (below_send_.result) return receive_handshake();
-    return finish_handshake(fail(below_send_.result.error()));
+    return finish_handshake(fail(handshake_fault(below_send_.result.error())));
   }
   if (take_sent() && !advance_writing()) return;
   if (below_send_.result) flush_own(More::no);  // what has come up meanwhile

@@ -138,7 +138,8 @@ class Handshakes(Odd):
         for data in (b"", b"\x16\x03\x03\x00\x50\x02\x00"):
             with self.subTest(data):
                 weir = self.before(self.silent(data), app={"connect_timeout": "150ms"})
-                self.claim_bad(weir, "", "upstream_connect_timeout", status=504)
+                self.claim_bad(weir, "in the TLS handshake", "upstream_connect_timeout",
+                               status=504)
                 self.claim_left()
 
     def test_dripping(self):
@@ -150,7 +151,8 @@ class Handshakes(Odd):
                 sock.sendall(bytes([byte]))
                 over.wait(0.02)
         weir = self.before(self.plain(serve), app={"connect_timeout": "200ms"})
-        self.claim_bad(weir, "", "upstream_connect_timeout", status=504)
+        self.claim_bad(weir, "in the TLS handshake", "upstream_connect_timeout",
+                               status=504)
         eventually(lambda: self.server.ends, "the server's connection ends")
 
     def test_silent_one_is_skipped(self):

@@ -152,7 +152,9 @@ class Bodies(Towards):
         weir = self.before(origin)
         self.assertEqual(self.client(weir).get("/x").status, 502)
         self.assertEqual(len(origin.seen("/x")), 1, "it may have been done")
-        self.assertEqual(weir.logged_one("/x")["cause"], "upstream_tls_failed")
+        logged = weir.logged_one("/x")
+        self.assertEqual((logged["cause"], logged["detail"]),
+                         ("upstream_tls_failed", "a damaged record"))
 
     def test_plain_text_in_between(self):
         """Something below TLS has added bytes."""

@@ -219,11 +219,24 @@ void World::look_who_is_gone() {
   }
 }
 
+// Buffers that may be in use. What HTTP/2 peers had sent already is held beyond the budget: of
+// clients a part of it, of servers what their windows allow.
+std::size_t World::allowed(const Proxy& proxy) const {
+  const auto requests = metrics_->worker(proxy.worker->index()).requests_active.get();
+  std::size_t allowed = swarm.budget;
+  if (swarm.h2_clients > 0) allowed += swarm.budget / kBudgetBeyondPart + kWindowStart;
+  if (swarm.h2_servers) allowed += requests * (kH2Window + kWindowStart);
+  // And the frames that a connection is about to send.
+  const bool h2 = swarm.h2_clients > 0 || swarm.h2_servers;
+  if (h2) allowed += (proxy.worker->connections() + requests + kServers) * kH2OutputMin;
+  return allowed;
+}
+
 void World::look_at(Proxy& proxy) {
   server::Worker& worker = *proxy.worker;
   const io::ChunkPool& chunks = worker.loop().chunks;
-  if (chunks.used() > swarm.budget) {
-    violate("{} bytes of buffers are in use, allowed are {}", chunks.used(), swarm.budget);
+  if (chunks.used() > allowed(proxy)) {
+    violate("{} bytes of buffers are in use, allowed are {}", chunks.used(), allowed(proxy));
   }
   // Whoever was told of memory is in the queue.
   if (chunks.starved() && chunks.has_room(4_KiB, io::Work::fresh) && worker.loop().queue.empty()) {

@@ -117,6 +117,7 @@ class World {
   void publish(const std::shared_ptr<server::Plan>& plan);
   void apply(Proxy& proxy, const std::shared_ptr<const server::Plan>& plan);
   void name_changed(const std::string& name);
+  [[nodiscard]] std::size_t allowed(const Proxy& proxy) const;
   void look_who_is_gone();
   /// What has to hold at any time.
   void look_at(Proxy& proxy);
