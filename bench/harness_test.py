@@ -176,8 +176,21 @@ class Output(unittest.TestCase):
     def test_the_markdown_marks_the_best_peer_and_what_is_better(self):
         report = figures.without_nan({"scenarios": {"1k": {
             "title": "1 KiB", "kind": "requests", "proxies": self.rows}}})
-        row = markdown.text(report).splitlines()[2]
-        self.assertEqual("| 1 KiB | **15.0** | – | **20.0** | – | – | – | – | 12.0 | 0.75 |", row)
+        row = markdown.text([report]).splitlines()[2]
+        self.assertEqual(
+            "| 1 KiB | **15.0** | – | **20.0** | – | – | – | – | 12.0 | 0.75 | 0.60 |", row)
+
+    def test_the_markdown_of_several_reports_has_medians_and_each_ratio(self):
+        def report(cost):
+            rows = {name: dict(row) for name, row in self.rows.items()}
+            for row in rows.values():
+                if row["role"] == "weir":
+                    row["cpu_us"] = cost
+            return figures.without_nan({"scenarios": {"1k": {
+                "title": "1 KiB", "kind": "requests", "proxies": rows}}})
+        row = markdown.text([report(cost) for cost in (10.0, 30.0, 16.0)]).splitlines()[2]
+        self.assertIn("| 16.0 |", row.replace("**", ""))
+        self.assertIn("| 0.80 (0.50, 1.50, 0.80) |", row)
 
 
 if __name__ == "__main__":

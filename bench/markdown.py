@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of docs/performance.md, from a report: bench/markdown.py REPORT.json
+"""The tables of docs/performance.md, from a report or several: bench/markdown.py REPORT.json ...
 
-A row per scenario, a column per proxy. Bold are the best peer of each row, and Weir where it is at
-least as good.
+A row per scenario, a column per proxy. A cell is the median of the reports; a ratio is made in each
+of them. Bold are the best peer of each row, and Weir where it is at least as good.
 """
 
 import json
+import statistics
 import sys
 
 COLUMNS = ("weir ring", "weir epoll", "nginx", "haproxy", "h2o", "nghttpx", "caddy")
@@ -34,27 +35,65 @@ def cell(rows, name, field, form):
     return f"**{text}**"
 
 
-def table(report, heading, field, form, of_kinds, with_floor):
-    scenarios = [one for one in report["scenarios"].values() if one["kind"] in of_kinds
-                 and any(row.get(field) is not None for row in one["proxies"].values())]
-    heads = [heading, *COLUMNS, *(["floor"] if with_floor else []), "Weir : best peer"]
+def merged(reports, scenario):
+    """The proxies of a scenario with the medians of their figures."""
+    runs = [report["scenarios"][scenario]["proxies"] for report in reports
+            if scenario in report["scenarios"]]
+    rows = {}
+    for name, row in runs[0].items():
+        same = [run[name] for run in runs if name in run]
+        rows[name] = row | {
+            field: statistics.median([one[field] for one in same if one.get(field) is not None])
+            for field in (column[1] for column in TABLES)
+            if any(one.get(field) is not None for one in same)}
+    return rows
+
+
+def ratios(reports, scenario, field, role):
+    """Of that role's best to the best peer, in each report."""
+    for report in reports:
+        rows = report["scenarios"].get(scenario, {}).get("proxies", {})
+        ours, peer = best(rows, field, role), best(rows, field, "peer")
+        if ours and peer:
+            yield ours / peer
+
+
+def ratio(reports, scenario, field, role="weir"):
+    each = list(ratios(reports, scenario, field, role))
+    if not each or field == "least":
+        return "–"
+    text = f"{statistics.median(each):.2f}"
+    return text if len(each) == 1 else f"{text} ({', '.join(format(one, '.2f') for one in each)})"
+
+
+def table(reports, heading, field, form, of_kinds, with_floor):
+    scenarios = {name: one for name, one in reports[0]["scenarios"].items()
+                 if one["kind"] in of_kinds
+                 and any(row.get(field) is not None for row in one["proxies"].values())}
+    heads = [heading, *COLUMNS, *(["floor"] if with_floor else []), "Weir : best peer",
+             *(["floor : best peer"] if with_floor else [])]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for one in scenarios:
-        rows = one["proxies"]
+    for scenario, one in scenarios.items():
+        rows = merged(reports, scenario)
         cells = [one["title"], *(cell(rows, name, field, form) for name in COLUMNS)]
         if with_floor:
             floor = best(rows, field, "floor")
             cells.append("–" if floor is None else format(floor, form))
-        ours, peer = best(rows, field, "weir"), best(rows, field, "peer")
-        cells.append(f"{ours / peer:.2f}" if ours and peer and field != "least" else "–")
+        cells.append(ratio(reports, scenario, field))
+        if with_floor:
+            cells.append(ratio(reports, scenario, field, "floor"))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) if scenarios else ""
 
 
-def text(report):
-    return "\n\n".join(filter(None, (table(report, *row) for row in TABLES)))
+def text(reports):
+    return "\n\n".join(filter(None, (table(reports, *row) for row in TABLES)))
+
+
+def read(path):
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as stream:
-        print(text(json.load(stream)))
+    print(text([read(path) for path in sys.argv[1:]]))

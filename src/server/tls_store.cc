@@ -78,11 +78,10 @@ bool TlsStore::changed() const {
 }
 
 // What is known of the same certificate already.
-void TlsStore::keep_response(const tls::Certificate& loaded) const {
-  const std::string digest = loaded.digest();
-  for (const auto& [files, before] : certificates_) {
-    if (before->digest() == digest) return loaded.set_ocsp(before->ocsp());
-  }
+void TlsStore::keep_response(const Key& files, const tls::Certificate& loaded) const {
+  const auto before = certificates_.find(files);
+  const bool same = before != certificates_.end() && before->second->digest() == loaded.digest();
+  if (same) loaded.set_ocsp(before->second->ocsp());
 }
 
 // Looked at before they are read: what changes in between is read once more.
@@ -102,7 +101,7 @@ std::shared_ptr<const tls::Certificate> TlsStore::certificate(const config::TlsC
                         files.cert + ": the certificate that was read before stays in use"});
     loaded = before->second;
   } else if (loaded->ocsp() == nullptr) {
-    keep_response(*loaded);
+    keep_response(key, *loaded);
   }
   used_[key] = loaded;
   return loaded;

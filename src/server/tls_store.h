@@ -46,7 +46,7 @@ class TlsStore {
   std::shared_ptr<const tls::Certificate> certificate(const config::TlsCertificate& files,
                                                       WallTime now,
                                                       std::vector<tls::Problem>& problems);
-  void keep_response(const tls::Certificate& loaded) const;
+  void keep_response(const Key& files, const tls::Certificate& loaded) const;
   std::shared_ptr<const tls::ServerContext> context(const config::Listen& listen, WallTime now,
                                                     std::vector<tls::Problem>& problems);
   std::shared_ptr<const tls::ClientContext> context(const config::Upstream& upstream, bool http,

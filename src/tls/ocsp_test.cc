@@ -8,45 +8,13 @@
 #include <initializer_list>
 #include <utility>
 
+#include "tls/party_for_test.h"
 #include "tls/peer_for_test.h"
 
 namespace weir::tls {
 namespace {
 
 constexpr std::int64_t kHour = 3600;
-
-struct Party {
-  KeyPtr key;
-  X509Ptr certificate;
-};
-
-// Valid whenever the test runs. `issuer`: nullptr for one that signs itself.
-Party make_party(const char* name, const Party* issuer, std::int64_t serial,
-                 std::initializer_list<std::pair<int, std::string>> extensions) {
-  Party made{KeyPtr(EVP_EC_gen("P-256")), X509Ptr(X509_new())};
-  X509* certificate = made.certificate.get();
-  X509_set_version(certificate, X509_VERSION_3);
-  ASN1_INTEGER_set_int64(X509_get_serialNumber(certificate), serial);
-  ASN1_TIME_set_string(X509_getm_notBefore(certificate), "20000101000000Z");
-  ASN1_TIME_set_string(X509_getm_notAfter(certificate), "20990101000000Z");
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
-  const Party& signer = issuer == nullptr ? made : *issuer;
-  X509_set_issuer_name(certificate, X509_get_subject_name(signer.certificate.get()));
-  X509_set_pubkey(certificate, made.key.get());
-  for (const auto& [id, value] : extensions) {
-    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, id, value.c_str());
-    EXPECT_NE(extension, nullptr) << value;
-    X509_add_ext(certificate, extension, -1);
-    X509_EXTENSION_free(extension);
-  }
-  EXPECT_GT(X509_sign(certificate, signer.key.get(), EVP_sha256()), 0);
-  return made;
-}
-
-Party make_authority(const char* name) {
-  return make_party(name, nullptr, 1, {{NID_basic_constraints, "critical,CA:TRUE"}});
-}
 
 class OcspTest : public ::testing::Test {
  protected:
