@@ -236,6 +236,34 @@ TEST_P(StreamTest, TheFirstRequestComesWithTheFinished) {
   }
 }
 
+// A packet of its own would wake the client for nothing.
+TEST_P(StreamTest, TicketsLeaveWithTheFirstContent) {
+  start();
+  const bool tls13 = server->facts().version == "TLSv1.3";
+  Outcome waits, received, sent, told;
+  world.scope.spawn(server_read, server.get(), kWindowHead, std::size_t{2}, &waits);
+  world.scope.spawn(client_read, client.get(), std::size_t{6}, &received);
+  world.turns(20);
+  EXPECT_EQ(peers.session != nullptr, !tls13) << "in TLS 1.2 it is part of the handshake";
+  world.scope.spawn(server_write, server.get(), Bytes("answer"), io::SendOp::More::no, &sent);
+  ASSERT_TRUE(world.run([&] { return sent.done && received.done; }));
+  EXPECT_EQ(received.bytes, "answer");
+  EXPECT_NE(peers.session, nullptr);
+  world.scope.spawn(client_write, client.get(), Bytes("ok"), &told);
+  EXPECT_TRUE(world.run([&] { return waits.done && told.done; }));
+}
+
+TEST_P(StreamTest, TicketsLeaveBeforeAnEndWithoutContent) {
+  start();
+  Outcome received;
+  world.scope.spawn(client_read, client.get(), std::size_t{1}, &received);
+  world.turns(5);
+  server->shutdown_write();
+  ASSERT_TRUE(world.run([&] { return received.done; }));
+  EXPECT_TRUE(received.end);
+  EXPECT_NE(peers.session, nullptr);
+}
+
 TEST_P(StreamTest, AStreamThatWaitsHoldsNoChunk) {
   start();
   Outcome received;
