@@ -4,6 +4,8 @@
 import os
 import pathlib
 import shutil
+import socket
+import threading
 
 from e2e.upstream_tls_trust import UNTRUSTED, Towards
 from harness.raw import request
@@ -324,3 +326,80 @@ class Resumption(Towards):
                 "requests_max": 1, "tls": {"ca": self.authority.ca}}})).returncode, 0)
         self.claim_good(weir)
         self.assertEqual(origin.resumed, [False, True])
+
+
+class Gate:
+    """Passes connections on to a server, but the first only when it is opened."""
+
+    def __init__(self, target):
+        self.target, self.accepted, self.opened = target, 0, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.threads = [threading.Thread(target=self._accept)]
+        self.threads[0].start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            thread = threading.Thread(target=self._serve, args=(near, self.accepted == 1))
+            self.threads.append(thread)
+            thread.start()
+
+    def _serve(self, near, first):
+        if first:
+            self.opened.wait(20)
+        host, port = self.target.split(":")
+        with near, socket.create_connection((host, int(port))) as far:
+            back = threading.Thread(target=self._pass, args=(far, near))
+            back.start()
+            self._pass(near, far)
+            back.join()
+
+    @staticmethod
+    def _pass(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.opened.set()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for thread in self.threads:
+            thread.join(5)
+
+
+class Protocols(Towards):
+    """A connection speaks what was agreed on when it was made, whatever a reload says meanwhile."""
+
+    def claim_changed(self, before, after):
+        cert, key = self.issue()
+        settings = (f"ssl_certificate {cert}; ssl_certificate_key {key}; "
+                    'location / { return 200 "$server_protocol"; }')
+        nginx = self.kept(Nginx(self.directory, settings, options=" ssl http2"))
+        gate = Gate(nginx.address)
+        self._stack.callback(gate.close)
+        weir = self.before(gate, app={"protocol": before})
+        client = self.client(weir).send(request("/first"))
+        eventually(lambda: gate.accepted == 1, "a connection")
+        self.assertEqual(weir.reload(self.config(servers=gate, workers=1, upstream={
+            "app": {"tls": {"ca": self.authority.ca}, "protocol": after}})).returncode, 0)
+        gate.opened.set()
+        spoken = {"http1": b"HTTP/1.1", "http2": b"HTTP/2.0"}
+        self.assertEqual(client.response().body, spoken[before])
+        for _ in range(3):
+            self.assertEqual(self.client(weir).get("/next").body, spoken[after])
+        self.assertEqual({e["cause"] for e in weir.logged(4)}, {""})
+
+    def test_http1_becomes_http2(self):
+        self.claim_changed("http1", "http2")
+
+    def test_http2_becomes_http1(self):
+        self.claim_changed("http2", "http1")
