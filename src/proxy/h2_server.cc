@@ -10,7 +10,7 @@ namespace {
 
 // A client may have begun a stream before it has read that no more are taken: RFC 9113 section 6.8.
 constexpr Millis kNotice{1000};
-constexpr Millis kFresh{1000};
+constexpr Millis kQuiet{1000};
 // Exchanges that are ended by their clients take a moment to end: not more of them than this for
 // each stream that may be open.
 constexpr std::size_t kRunningPerStream = 2;
@@ -27,7 +27,8 @@ H2Server::H2Server(Context& context, Accepted accepted, Handler* handler)
       handler_(handler),
       arrival_(std::move(accepted.arrival)),
       peer_(accepted.peer),  // was copied, not moved
-      started_(context.loop.now()) {
+      started_(context.loop.now()),
+      quiet_since_(started_) {
   context_.metrics.connections_active.add();
 }
 
@@ -74,7 +75,10 @@ void H2Server::request_ended(H2Request& request) {
 void H2Server::remove(H2Request& request) {
   WEIR_ASSERT(!request.running());
   delete &request;
-  if (requests_.empty()) update_deadline();
+  if (requests_.empty()) {
+    quiet_since_ = context_.loop.now();
+    update_deadline();
+  }
   check_end();
 }
 
@@ -132,10 +136,11 @@ void H2Server::announce_end() {
 
 void H2Server::abort(Error why) { lose(why); }
 
-// One that asks nothing gets a moment to begin.
+// One that asks nothing gets a moment to begin. And a client that reads an answer opens windows: a
+// connection that were closed by then would be reset, and what is under way on it lost.
 bool H2Server::idle() const {
-  const bool fresh = accepted_ == 0 && context_.loop.now() - started_ < kFresh;
-  return requests_.empty() && !fresh && !sending() && !lost();
+  const bool quiet = requests_.empty() && context_.loop.now() - quiet_since_ >= kQuiet;
+  return quiet && !sending() && !lost() && stream().unacknowledged() == 0;
 }
 
 Micros H2Server::stall() const { return lost() ? Micros(0) : send_stall(); }

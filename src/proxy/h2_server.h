@@ -137,6 +137,7 @@ class H2Server final : public Connection, private H2Session, private io::Timer {
   std::size_t accepted_ = 0;       // requests so far
   std::uint64_t sent_before_ = 0;  // when the half-close was last looked at
   Instant started_;
+  Instant quiet_since_;  // with no request open
   enum class Leaving : std::uint8_t { no, noticed, soon } leaving_ = Leaving::no;
   bool begun_ = false;
   bool half_closed_ = false;
