@@ -38,7 +38,6 @@ Task<std::expected<std::string, std::string>> Fetch::run() {
   stream_ = &stream;
   std::expected<std::string, std::string> answer = co_await talk(stream);
   stream_ = nullptr;
-  disarm();
   co_return answer;
 }
 

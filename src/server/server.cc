@@ -325,7 +325,10 @@ void Server::close_listening(const Listening& listening) {
 
 Reloaded Server::reload() {
   if (draining_) return {false, "Weir is stopping\n"};
-  if (plan_ == nullptr) return {false, "Weir is starting\n"};
+  if (plan_ == nullptr) {
+    log_warn("not reloaded: Weir is starting; ask again when it is ready");
+    return {false, "Weir is starting\n"};
+  }
   if (!load_) return {false, "there is no configuration file to reload\n"};
   std::string text;
   std::shared_ptr<const config::Config> config = load_(text);
@@ -397,7 +400,7 @@ Result<io::SocketAddress> Server::listen_with(const io::SocketAddress& address, 
 }
 
 int Server::run() {
-  log_info("ready");
+  if (!draining_) log_info("ready");
   control_->run();
   stapler_.reset();
   signals_.reset();

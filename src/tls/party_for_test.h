@@ -48,20 +48,22 @@ inline Party make_authority(const char* name) {
   return make_party(name, nullptr, 1, {{NID_basic_constraints, "critical,CA:TRUE"}});
 }
 
+inline std::string text_of(BIO* bio) {
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio, &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
 inline std::string pem_of(const Party& party) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_X509(bio.get(), party.certificate.get());
-  char* text = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &text);
-  return {text, static_cast<std::size_t>(size)};
+  return text_of(bio.get());
 }
 
 inline std::string key_pem_of(const Party& party) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_PrivateKey(bio.get(), party.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-  char* text = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &text);
-  return {text, static_cast<std::size_t>(size)};
+  return text_of(bio.get());
 }
 
 }  // namespace weir::tls
